@@ -1,0 +1,22 @@
+# The daemon as convenience libraries, which the tests link too. The ring is apart, because tests link
+# one that can fail operations on purpose.
+noinst_LTLIBRARIES += libdaemon.la libring.la
+sbin_PROGRAMS += fdiald
+
+libring_la_SOURCES = daemon/ring/ring.c daemon/ring/ring.h
+libring_la_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+libring_la_LIBADD = $(URING_LIBS)
+
+libdaemon_la_SOURCES = \
+	daemon/base/clock.h \
+	daemon/base/failure.c daemon/base/failure.h \
+	daemon/base/list.h
+libdaemon_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(CONFUSE_CFLAGS) $(SYSTEMD_CFLAGS)
+libdaemon_la_LIBADD = libproto.la $(OPENSSL_LIBS) $(CARES_LIBS) $(CONFUSE_LIBS) $(SYSTEMD_LIBS) -lpthread
+
+include daemon/tls/local.mk
+include daemon/resolve/local.mk
+include daemon/policy/local.mk
+
+fdiald_SOURCES = daemon/main.c
+fdiald_LDADD = libdaemon.la libring.la

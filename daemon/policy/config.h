@@ -1,0 +1,82 @@
+/* The configuration: fdiald.conf(5) as structures. Read once, immutable, shared by all workers
+ * (reference counted, thread-safe). config.c is the only file that knows libConfuse. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/policy/pattern.h"
+#include "daemon/tls/tls.h"
+
+#define CONFIG_PATH           "/etc/fdial/fdiald.conf" /* drop-ins: CONFIG_PATH ".d" / *.conf */
+#define CONFIG_FILE_MAX       (1024 * 1024)
+#define CONFIG_RULES_MAX      1024
+#define CONFIG_LIST_MAX       1024 /* strings in one list */
+#define CONFIG_PENDING_DEFAULT 64
+#define CONFIG_RELAYS_DEFAULT  100
+#define CONFIG_DRAIN_TIMEOUT_DEFAULT_S 30
+
+enum client_kind {
+    CLIENT_UID,
+    CLIENT_GID, /* primary or supplementary */
+};
+
+struct client_match {
+    enum client_kind kind;
+    uint32_t id;
+};
+
+enum seal {
+    SEAL_REQUIRED,
+    SEAL_OFF,
+};
+
+struct rule {
+    char *name;
+    struct client_match *clients;
+    size_t n_clients;
+    char *socket; /* listener name; NULL: the default one */
+    struct pattern *allow;
+    size_t n_allow;
+    struct pattern *deny;
+    size_t n_deny;
+    unsigned addresses; /* mask of enum address_class */
+    unsigned handoff;   /* mask of enum handoff */
+    enum seal seal;
+    struct tls_context *tls; /* never NULL */
+    char *tls_name;          /* of the section; NULL: default */
+    uint32_t max_pending;
+    uint32_t max_relays;
+    uint64_t idle_timeout_us; /* 0: none */
+    uint64_t max_lifetime_us; /* 0: none */
+    unsigned index;           /* position, from 0 */
+};
+
+struct config {
+    unsigned n_references;
+    unsigned workers; /* 0: one per core */
+    bool sqpoll;
+    bool ktls;
+    uint64_t drain_timeout_us;
+    char *nameservers; /* as resolver_options.servers; NULL: resolv.conf */
+    struct rule *rules;
+    size_t n_rules;
+};
+
+#define CONFIG_ERROR_MAX 512
+
+/* Reads `path` and its drop-ins. Returns 0, or -errno with "file:line: what" in error. A missing
+ * `path` is -ENOENT. */
+int config_load(struct config **ret, const char *path, char error[CONFIG_ERROR_MAX]);
+/* From memory, for tests and fuzzing; `name` stands for the file. */
+int config_parse(struct config **ret, const char *name, const char *text, size_t n,
+                 char error[CONFIG_ERROR_MAX]);
+/* The built-in rule of --user: this uid, any target, any address, seal required. */
+int config_new_user(struct config **ret, uid_t uid, char error[CONFIG_ERROR_MAX]);
+/* No rule: denies all. */
+int config_new_empty(struct config **ret, char error[CONFIG_ERROR_MAX]);
+
+struct config *config_ref(struct config *config);
+struct config *config_unref(struct config *config); /* returns NULL */

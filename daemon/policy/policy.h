@@ -1,0 +1,35 @@
+/* The decision: who asks for what → a route, or a refusal. Pure; asks nothing of the network.
+ *
+ * The first rule whose client and target match decides. A `deny` of any rule that matches the client
+ * and comes before it is final. Nothing matches: denied. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "daemon/base/failure.h"
+#include "daemon/policy/config.h"
+#include "proto/message.h"
+
+#define IDENTITY_GROUPS_MAX  65536 /* NGROUPS_MAX */
+#define IDENTITY_OVERFLOW_ID 65534 /* somebody unmapped: matches nothing */
+
+struct identity {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    gid_t *groups; /* supplementary */
+    size_t n_groups;
+    const char *listener; /* name of the socket it came in on; NULL: the default one */
+};
+
+/* What the decided rule makes of the request; valid as long as the config is. */
+struct route {
+    const struct rule *rule;
+    unsigned handoff; /* mask: the client's and the rule's */
+};
+
+/* tls_name: NULL, or the request's, canonical. handoff: the client's mask.
+ * Returns true with a route, false with a failure (DENIED, HANDOFF_KIND). */
+bool policy_decide(const struct config *config, const struct identity *identity,
+                   const struct target *target, const char *tls_name, unsigned handoff,
+                   struct route *ret_route, struct failure *ret_failure);

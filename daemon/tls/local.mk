@@ -1,0 +1,1 @@
+libdaemon_la_SOURCES +=
