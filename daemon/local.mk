@@ -3,9 +3,20 @@
 noinst_LTLIBRARIES += libdaemon.la libring.la
 sbin_PROGRAMS += fdiald
 
-libring_la_SOURCES = daemon/ring/ring.c daemon/ring/ring.h
+libring_la_SOURCES = \
+	daemon/ring/internal.h \
+	daemon/ring/ops.c \
+	daemon/ring/ring.c daemon/ring/ring.h \
+	daemon/ring/setup.c \
+	daemon/ring/timer.c daemon/ring/timer.h
 libring_la_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 libring_la_LIBADD = $(URING_LIBS)
+
+# The same, able to fail the n-th operation.
+check_LTLIBRARIES += libring_fault.la
+libring_fault_la_SOURCES = $(libring_la_SOURCES)
+libring_fault_la_CFLAGS = $(libring_la_CFLAGS) -DFDIAL_FAULT_INJECTION
+libring_fault_la_LIBADD = $(libring_la_LIBADD)
 
 libdaemon_la_SOURCES = \
 	daemon/base/clock.h \

@@ -40,7 +40,8 @@ enum stage {
     X(CANCELLED, 10, REQUEST, ECANCELED, "cancelled")                                              \
     X(DEADLINE, 11, REQUEST, ETIMEDOUT, "deadline passed")                                         \
     X(INTERNAL, 12, REQUEST, EIO, "unexpected system error")                                       \
-    X(WRONG_SENDER, 13, REQUEST, EACCES, "message sent by another process than opened the session") \
+    X(WRONG_SENDER, 13, REQUEST, EACCES,                                                           \
+      "message sent by another process than opened the session")                                   \
     X(DENIED, 20, POLICY, EACCES, "denied by policy")                                              \
     X(DENIED_ADDRESS, 21, POLICY, EACCES, "address denied by policy")                              \
     X(NO_NAME, 30, RESOLVE, EHOSTUNREACH, "no such name")                                          \

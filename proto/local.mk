@@ -3,7 +3,7 @@ libproto_la_SOURCES = \
 	proto/cleanup.h \
 	proto/error.c proto/error.h \
 	proto/fdmsg.c proto/fdmsg.h \
-	proto/message.c proto/message.h \
+	proto/message.c proto/message_decode.c proto/message.h \
 	proto/target.c proto/target.h \
 	proto/wire.c proto/wire.h
 EXTRA_DIST += proto/PROTOCOL.md

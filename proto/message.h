@@ -28,42 +28,42 @@
 #define MESSAGE_TIMES_MAX       32
 
 enum wire_attr_type {
-    ATTR_VERSION = 1,      /* u16 */
-    ATTR_SOFTWARE = 2,     /* string: name/version, for logs */
-    ATTR_MESSAGE_MAX = 3,  /* u32 bytes, client to daemon */
-    ATTR_PENDING_MAX = 4,  /* u32 requests in flight in this session */
-    ATTR_COUNT_MAX = 5,    /* u32 connections in one result */
-    ATTR_TARGET = 16,      /* string */
-    ATTR_TIMEOUT_MS = 17,  /* u32 */
-    ATTR_FAMILY = 18,      /* u8: 4 or 6 */
-    ATTR_ALPN = 19,        /* string, repeated, in order of preference */
-    ATTR_TLS_NAME = 20,    /* string */
-    ATTR_HANDOFF = 21,     /* u8: mask in connect, one bit in result */
-    ATTR_HEADER = 22,      /* string "Name: value", repeated */
-    ATTR_SUBPROTOCOL = 23, /* string, repeated */
-    ATTR_COUNT = 24,       /* u32 */
-    ATTR_AS_USER = 25,     /* string */
-    ATTR_CODE = 32,        /* u32 */
-    ATTR_STAGE = 33,       /* u8 */
-    ATTR_HOP = 34,         /* u8: 0 none or origin, 1… the proxy in `via` order */
-    ATTR_ERRNO = 35,       /* u32: the system's, 0 when none */
-    ATTR_DETAIL = 36,      /* string, printable */
-    ATTR_WARM = 37,        /* u8: 1 when it came from a pool */
-    ATTR_PEER = 38,        /* address */
-    ATTR_LOCAL = 39,       /* address */
-    ATTR_TLS_VERSION = 40, /* u16: 0x0303, 0x0304 */
-    ATTR_TLS_CIPHER = 41,  /* string, IANA name */
-    ATTR_CERT = 42,        /* bytes: DER, repeated, the peer's own first */
-    ATTR_RESPONSE = 43,    /* bytes: response head, or what was said in the clear */
+    ATTR_VERSION = 1,         /* u16 */
+    ATTR_SOFTWARE = 2,        /* string: name/version, for logs */
+    ATTR_MESSAGE_MAX = 3,     /* u32 bytes, client to daemon */
+    ATTR_PENDING_MAX = 4,     /* u32 requests in flight in this session */
+    ATTR_COUNT_MAX = 5,       /* u32 connections in one result */
+    ATTR_TARGET = 16,         /* string */
+    ATTR_TIMEOUT_MS = 17,     /* u32 */
+    ATTR_FAMILY = 18,         /* u8: 4 or 6 */
+    ATTR_ALPN = 19,           /* string, repeated, in order of preference */
+    ATTR_TLS_NAME = 20,       /* string */
+    ATTR_HANDOFF = 21,        /* u8: mask in connect, one bit in result */
+    ATTR_HEADER = 22,         /* string "Name: value", repeated */
+    ATTR_SUBPROTOCOL = 23,    /* string, repeated */
+    ATTR_COUNT = 24,          /* u32 */
+    ATTR_AS_USER = 25,        /* string */
+    ATTR_CODE = 32,           /* u32 */
+    ATTR_STAGE = 33,          /* u8 */
+    ATTR_HOP = 34,            /* u8: 0 none or origin, 1… the proxy in `via` order */
+    ATTR_ERRNO = 35,          /* u32: the system's, 0 when none */
+    ATTR_DETAIL = 36,         /* string, printable */
+    ATTR_WARM = 37,           /* u8: 1 when it came from a pool */
+    ATTR_PEER = 38,           /* address */
+    ATTR_LOCAL = 39,          /* address */
+    ATTR_TLS_VERSION = 40,    /* u16: 0x0303, 0x0304 */
+    ATTR_TLS_CIPHER = 41,     /* string, IANA name */
+    ATTR_CERT = 42,           /* bytes: DER, repeated, the peer's own first */
+    ATTR_RESPONSE = 43,       /* bytes: response head, or what was said in the clear */
     ATTR_RESPONSE_CLEAR = 44, /* u8: 1 when the response is unauthenticated */
-    ATTR_TIME = 45,        /* u8 stage · u8 hop · u32 µs, repeated */
-    ATTR_END = 48,         /* u8: enum relay_end */
-    ATTR_INDEX = 49,       /* u8: which fd of the result, from 0 */
-    ATTR_BYTES_SENT = 50,  /* u64: towards the target */
+    ATTR_TIME = 45,           /* u8 stage · u8 hop · u32 µs, repeated */
+    ATTR_END = 48,            /* u8: enum relay_end */
+    ATTR_INDEX = 49,          /* u8: which fd of the result, from 0 */
+    ATTR_BYTES_SENT = 50,     /* u64: towards the target */
     ATTR_BYTES_RECEIVED = 51, /* u64 */
-    ATTR_RULE = 56,        /* string */
-    ATTR_PLAN = 57,        /* string */
-    ATTR_STAT = 58,        /* string "key=value", repeated */
+    ATTR_RULE = 56,           /* string */
+    ATTR_PLAN = 57,           /* string */
+    ATTR_STAT = 58,           /* string "key=value", repeated */
 };
 
 enum handoff {
@@ -75,6 +75,15 @@ enum handoff {
 #define HANDOFF_ALL (HANDOFF_TCP | HANDOFF_KTLS | HANDOFF_RELAY)
 
 const char *handoff_name(enum handoff kind);
+
+/* An address attribute: u8 kind · u8 0 · u16 port, big-endian as in sockaddr · address or path */
+enum message_address {
+    ADDRESS_UNIX = 1,
+    ADDRESS_IPV4 = 4,
+    ADDRESS_IPV6 = 6,
+};
+
+#define MESSAGE_ADDRESS_HEAD 4 /* bytes before the address */
 
 struct text {
     const char *data; /* not NUL-terminated; NULL when absent */
@@ -169,11 +178,13 @@ struct message_error {
  * Certificates that do not fit are left out, from the end of the chain. */
 ssize_t message_encode_hello(void *buf, size_t size, const struct message_hello *m);
 ssize_t message_encode_welcome(void *buf, size_t size, const struct message_welcome *m);
-ssize_t message_encode_connect(void *buf, size_t size, uint64_t id, const struct message_connect *m);
+ssize_t message_encode_connect(void *buf, size_t size, uint64_t id,
+                               const struct message_connect *m);
 ssize_t message_encode_cancel(void *buf, size_t size, uint64_t id);
 ssize_t message_encode_result(void *buf, size_t size, uint64_t id, const struct message_result *m);
 ssize_t message_encode_ended(void *buf, size_t size, uint64_t id, const struct message_ended *m);
-ssize_t message_encode_explain(void *buf, size_t size, uint64_t id, const struct message_explain *m);
+ssize_t message_encode_explain(void *buf, size_t size, uint64_t id,
+                               const struct message_explain *m);
 ssize_t message_encode_explained(void *buf, size_t size, uint64_t id,
                                  const struct message_explained *m);
 ssize_t message_encode_status(void *buf, size_t size, uint64_t id);
@@ -183,11 +194,14 @@ ssize_t message_encode_error(void *buf, size_t size, uint64_t id, const struct m
 /* Decoders take what is behind the head (wire_read_head). They return 0 or -EBADMSG with one
  * sentence in *ret_error, and leave *ret in an unspecified state then. */
 int message_decode_hello(struct wire_reader r, struct message_hello *ret, const char **ret_error);
-int message_decode_welcome(struct wire_reader r, struct message_welcome *ret, const char **ret_error);
-int message_decode_connect(struct wire_reader r, struct message_connect *ret, const char **ret_error);
+int message_decode_welcome(struct wire_reader r, struct message_welcome *ret,
+                           const char **ret_error);
+int message_decode_connect(struct wire_reader r, struct message_connect *ret,
+                           const char **ret_error);
 int message_decode_result(struct wire_reader r, struct message_result *ret, const char **ret_error);
 int message_decode_ended(struct wire_reader r, struct message_ended *ret, const char **ret_error);
-int message_decode_explain(struct wire_reader r, struct message_explain *ret, const char **ret_error);
+int message_decode_explain(struct wire_reader r, struct message_explain *ret,
+                           const char **ret_error);
 int message_decode_explained(struct wire_reader r, struct message_explained *ret,
                              const char **ret_error);
 int message_decode_error(struct wire_reader r, struct message_error *ret, const char **ret_error);

@@ -1,4 +1,5 @@
-/* Targets: `scheme://host[:port][/path]` and `unix:/path`. One strict parser for library and daemon.
+/* Targets: `scheme://host[:port][/path]` and `unix:/path`. One strict parser for library and
+ * daemon.
  *
  * Hosts are LDH names (RFC 1123, 2.1; letters, digits, hyphen; also the underscore, which DNS names
  * of services carry), IPv4 addresses of four decimal parts without leading zeros, or IPv6
@@ -56,7 +57,8 @@ struct target {
     char host[TARGET_HOST_MAX + 1]; /* name or address, canonical, without brackets; "" for unix */
     struct in_addr ipv4;            /* for HOST_IPV4 */
     struct in6_addr ipv6;           /* for HOST_IPV6 */
-    char path[TARGET_PATH_MAX + 1]; /* ws, wss: the request target, "/" when absent; unix: the path */
+    char path[TARGET_PATH_MAX +
+              1]; /* ws, wss: the request target, "/" when absent; unix: the path */
 };
 
 /* Longest canonical text: scheme, "://", brackets, host, port, path, NUL. */
@@ -78,7 +80,8 @@ int scheme_parse(const char *text, size_t n, enum scheme *ret);
 
 /* A host as it may stand in a target or a pattern: checks n bytes and gives the canonical form.
  * Brackets are not part of it. Returns 0 or -EINVAL with a sentence. */
-int host_parse_name(const char *text, size_t n, char ret[TARGET_HOST_MAX + 1], const char **ret_error);
+int host_parse_name(const char *text, size_t n, char ret[TARGET_HOST_MAX + 1],
+                    const char **ret_error);
 int host_parse_ipv4(const char *text, size_t n, struct in_addr *ret);
 int host_parse_ipv6(const char *text, size_t n, struct in6_addr *ret);
 /* Decimal, 1 to 65535, no leading zero. */

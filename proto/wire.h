@@ -12,12 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_VERSION         1
-#define WIRE_HEAD_SIZE       16
-#define WIRE_ATTR_HEAD_SIZE  4
-#define WIRE_MESSAGE_MAX     65536 /* daemon to client */
-#define WIRE_REQUEST_MAX     16384 /* client to daemon */
-#define WIRE_ATTR_OPTIONAL   0x8000
+#define WIRE_VERSION        1
+#define WIRE_HEAD_SIZE      16
+#define WIRE_ATTR_HEAD_SIZE 4
+#define WIRE_MESSAGE_MAX    65536 /* daemon to client */
+#define WIRE_REQUEST_MAX    16384 /* client to daemon */
+#define WIRE_ATTR_OPTIONAL  0x8000
 
 enum wire_type {
     WIRE_HELLO = 1,
@@ -69,9 +69,9 @@ void wire_put_u8(struct wire_writer *w, uint16_t attr, uint8_t value);
 void wire_put_u16(struct wire_writer *w, uint16_t attr, uint16_t value);
 void wire_put_u32(struct wire_writer *w, uint16_t attr, uint32_t value);
 void wire_put_u64(struct wire_writer *w, uint16_t attr, uint64_t value);
-void wire_put_string(struct wire_writer *w, uint16_t attr, const char *value);
 void wire_put_bytes(struct wire_writer *w, uint16_t attr, const void *value, size_t n);
-/* Like wire_put_bytes, but leaves the attribute out where it would not fit; returns whether it is in. */
+/* Like wire_put_bytes, but leaves the attribute out where it would not fit; returns whether it is
+ * in. */
 bool wire_try_put_bytes(struct wire_writer *w, uint16_t attr, const void *value, size_t n);
 /* Fills in the length. Returns 0, or -EMSGSIZE when something did not fit. */
 int wire_end(struct wire_writer *w);
@@ -82,9 +82,8 @@ int wire_read_head(struct wire_reader *r, const void *data, size_t n, struct wir
 /* Returns 1 with an attribute, 0 at the end, -EBADMSG where the rest is not one. */
 int wire_next(struct wire_reader *r, struct wire_attr *ret);
 
-/* Values; 0 or -EBADMSG where the length is wrong. A string has no NUL inside and is copied with one. */
+/* Values; 0 or -EBADMSG where the length is wrong. */
 int wire_get_u8(const struct wire_attr *attr, uint8_t *ret);
 int wire_get_u16(const struct wire_attr *attr, uint16_t *ret);
 int wire_get_u32(const struct wire_attr *attr, uint32_t *ret);
 int wire_get_u64(const struct wire_attr *attr, uint64_t *ret);
-int wire_get_string(const struct wire_attr *attr, char *buf, size_t size);

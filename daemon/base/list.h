@@ -9,10 +9,12 @@ struct list {
     struct list *next;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)                                                                            \
+    {                                                                                              \
+        &(name), &(name)                                                                           \
+    }
 
-#define container_of(pointer, type, member)                                                        \
-    ((type *)((char *)(pointer)-offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {
@@ -49,6 +51,19 @@ static inline struct list *list_pop(struct list *head)
         return NULL;
     list_remove(node);
     return node;
+}
+
+/* Moves all nodes to the uninitialised head `to`. */
+static inline void list_move(struct list *from, struct list *to)
+{
+    if (list_is_empty(from)) {
+        list_init(to);
+        return;
+    }
+    *to = *from;
+    to->next->prev = to;
+    to->prev->next = to;
+    list_init(from);
 }
 
 /* The current node may be removed or freed inside the loop. */

@@ -31,8 +31,9 @@ typedef void op_fn(struct op *op, int res, uint32_t flags);
 struct op {
     op_fn *fn;
     bool is_pending;
-    bool is_multishot;
-    int injected; /* fault injection: the result to report instead */
+    bool is_ready;    /* done without the kernel, the callback is due */
+    int result;       /* in that case */
+    struct list node; /* among those */
 };
 
 static inline void op_init(struct op *op, op_fn *fn)
@@ -46,7 +47,10 @@ typedef void timer_fn(struct timer *timer);
 struct timer {
     timer_fn *fn;
     uint64_t at_us; /* CLOCK_MONOTONIC */
-    size_t index;   /* in the heap, from 1; 0: not set */
+    bool is_set;
+    struct timer *child; /* pairing heap: first child, next sibling, */
+    struct timer *sibling;
+    struct timer *prev; /* previous sibling, or the parent */
 };
 
 /* Work that costs much CPU (a handshake step): done after everything cheap of the turn, a bounded
@@ -110,8 +114,8 @@ void ring_recv_messages(struct ring *ring, struct op *op, int fd);
 /* Returns 0, or -ENODATA at the end of the stream. */
 int ring_message_get(struct ring *ring, int res, uint32_t flags, struct ring_message *ret);
 
-/* SOL_SOCKET, IPPROTO_TCP … on a socket. Up to 8 bytes of value, copied. Where the kernel cannot do
- * it in the ring, setsockopt(2) is called and the callback runs in the next turn. */
+/* SOL_SOCKET, IPPROTO_TCP … on a socket. Where the kernel cannot do it in the ring, setsockopt(2)
+ * is called at once and the callback runs in the next turn. */
 void ring_setsockopt(struct ring *ring, struct op *op, int fd, int level, int name,
                      const void *value, socklen_t n);
 /* Closes in the ring, nobody is told. No op may be pending on fd. Negative: nothing. */
