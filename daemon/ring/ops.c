@@ -229,6 +229,21 @@ void ring_setsockopt(struct ring *ring, struct op *op, int fd, int level, int na
     io_uring_sqe_set_data(sqe, op);
 }
 
+void ring_setsockopt_quietly(struct ring *ring, int fd, int level, int name, const void *value,
+                             socklen_t n)
+{
+    struct io_uring_sqe *sqe;
+
+    if (!ring->features.has_setsockopt) {
+        setsockopt(fd, level, name, value, n);
+        return;
+    }
+    sqe = ring_get_sqe(ring);
+    ring_prepare_setsockopt(sqe, fd, level, name, value, n);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data(sqe, NULL);
+}
+
 void ring_close_consume_fd(struct ring *ring, int fd)
 {
     struct io_uring_sqe *sqe;

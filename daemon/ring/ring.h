@@ -118,6 +118,9 @@ int ring_message_get(struct ring *ring, int res, uint32_t flags, struct ring_mes
  * is called at once and the callback runs in the next turn. */
 void ring_setsockopt(struct ring *ring, struct op *op, int fd, int level, int name,
                      const void *value, socklen_t n);
+/* The same, best effort: nobody is told, and the value must be static. */
+void ring_setsockopt_quietly(struct ring *ring, int fd, int level, int name, const void *value,
+                             socklen_t n);
 /* Closes in the ring, nobody is told. No op may be pending on fd. Negative: nothing. */
 void ring_close_consume_fd(struct ring *ring, int fd);
 void ring_cancel(struct ring *ring, struct op *op);

@@ -1,0 +1,240 @@
+/* Layers are sans I/O, so stacking them is moving bytes: ciphertext that came in is fed to layer 0,
+ * its plaintext to layer 1; output of layer 1 is written to layer 0, whose output goes to the socket.
+ *
+ * While the kernel sends, the layers may produce more (an answer to a KeyUpdate), so what is in
+ * flight is a copy of its own.
+ */
+#include "daemon/conn/channel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/cleanup.h"
+
+static void fill_done(struct op *op, int res, uint32_t flags);
+static void flush_done(struct op *op, int res, uint32_t flags);
+
+void channel_init(struct channel *channel, struct ring *ring)
+{
+    *channel = (struct channel){.ring = ring, .fd = -1};
+    op_init(&channel->fill_op, fill_done);
+    op_init(&channel->flush_op, flush_done);
+}
+
+void channel_deinit(struct channel *channel)
+{
+    assert(channel_is_idle(channel));
+    while (channel->n_layers > 0)
+        tls_session_free(channel->layers[--channel->n_layers]);
+    ring_close_consume_fd(channel->ring, TAKE_FD(channel->fd));
+    free(TAKE_PTR(channel->in));
+    free(TAKE_PTR(channel->plain));
+    free(TAKE_PTR(channel->out));
+}
+
+void channel_move(struct channel *from, struct channel *to)
+{
+    assert(channel_is_idle(from));
+    *to = *from;
+    channel_init(from, from->ring);
+}
+
+void channel_push_consume_session(struct channel *channel, struct tls_session *session)
+{
+    assert(channel->n_layers < CHANNEL_LAYERS_MAX);
+    channel->layers[channel->n_layers++] = session;
+}
+
+struct tls_session *channel_top(const struct channel *channel)
+{
+    return channel->n_layers > 0 ? channel->layers[channel->n_layers - 1] : NULL;
+}
+
+bool channel_is_idle(const struct channel *channel)
+{
+    return !op_is_pending(&channel->fill_op) && !op_is_pending(&channel->flush_op);
+}
+
+void channel_cancel(struct channel *channel)
+{
+    ring_cancel(channel->ring, &channel->fill_op);
+    ring_cancel(channel->ring, &channel->flush_op);
+}
+
+static int allocate(uint8_t **buffer)
+{
+    if (!*buffer)
+        *buffer = malloc(CHANNEL_BUFFER);
+    return *buffer ? 0 : -ENOMEM;
+}
+
+int channel_fill(struct channel *channel)
+{
+    assert(channel->in_size == 0);
+    if (allocate(&channel->in) < 0)
+        return -ENOMEM;
+    ring_recv(channel->ring, &channel->fill_op, channel->fd, channel->in, CHANNEL_BUFFER, 0);
+    return 0;
+}
+
+/* Gives n bytes to layer 0 and what each layer makes of them to the next. */
+static int feed_layers(struct channel *channel, const uint8_t *data, size_t n)
+{
+    int r = tls_session_feed(channel->layers[0], data, n);
+
+    for (size_t i = 1; r == 0 && i < channel->n_layers; i++) {
+        ssize_t k;
+
+        if (allocate(&channel->plain) < 0)
+            return -ENOMEM;
+        while ((k = tls_session_read(channel->layers[i - 1], channel->plain, CHANNEL_BUFFER)) > 0) {
+            r = tls_session_feed(channel->layers[i], channel->plain, (size_t)k);
+            if (r < 0)
+                return r;
+        }
+        if (k != -EAGAIN && k != 0)
+            return (int)k;
+    }
+    return r;
+}
+
+static void fill_done(struct op *op, int res, uint32_t flags)
+{
+    struct channel *channel = container_of(op, struct channel, fill_op);
+
+    (void)flags;
+    if (res > 0) {
+        int r = 0;
+
+        if (channel->n_layers > 0)
+            r = feed_layers(channel, channel->in, (size_t)res);
+        else
+            channel->in_size = (size_t)res;
+        if (r < 0)
+            res = r;
+    }
+    channel->filled(channel, res);
+}
+
+/* Output of the upper layers becomes input of those below. */
+static int push_down(struct channel *channel)
+{
+    for (size_t i = channel->n_layers; i-- > 1;) {
+        const uint8_t *data;
+        size_t n;
+
+        while ((n = tls_session_output(channel->layers[i], &data)) > 0) {
+            ssize_t k;
+
+            if (n > TLS_RECORD_MAX)
+                n = TLS_RECORD_MAX;
+            k = tls_session_write(channel->layers[i - 1], data, n);
+            if (k < 0)
+                return (int)k;
+            tls_session_sent(channel->layers[i], (size_t)k);
+        }
+    }
+    return 0;
+}
+
+/* Points `sending` to what is to be sent. */
+static int take_output(struct channel *channel)
+{
+    const uint8_t *data;
+    size_t n;
+    int r;
+
+    if (channel->n_layers == 0)
+        return 0;
+    r = push_down(channel);
+    if (r < 0)
+        return r;
+    n = tls_session_output(channel->layers[0], &data);
+    if (n == 0)
+        return 0;
+    channel->out = malloc(n);
+    if (!channel->out)
+        return -ENOMEM;
+    memcpy(channel->out, data, n);
+    tls_session_sent(channel->layers[0], n);
+    channel->sending = channel->out;
+    channel->sending_size = n;
+    return 0;
+}
+
+int channel_flush(struct channel *channel)
+{
+    int r = take_output(channel);
+
+    if (r < 0)
+        return r;
+    if (channel->sending_size == 0)
+        return 0;
+    ring_send(channel->ring, &channel->flush_op, channel->fd, channel->sending,
+              channel->sending_size, 0);
+    return 1;
+}
+
+static void flush_done(struct op *op, int res, uint32_t flags)
+{
+    struct channel *channel = container_of(op, struct channel, flush_op);
+
+    (void)flags;
+    if (res > 0) {
+        channel->sending += res;
+        channel->sending_size -= (size_t)res;
+        if (channel->sending_size > 0) {
+            ring_send(channel->ring, &channel->flush_op, channel->fd, channel->sending,
+                      channel->sending_size, 0);
+            return;
+        }
+    }
+    channel->sending_size = 0;
+    free(TAKE_PTR(channel->out));
+    if (res > 0) {
+        res = channel_flush(channel);
+        if (res > 0)
+            return;
+    }
+    channel->flushed(channel, res);
+}
+
+ssize_t channel_read(struct channel *channel, const uint8_t **ret_data)
+{
+    ssize_t n;
+
+    if (channel->n_layers == 0) {
+        n = (ssize_t)channel->in_size;
+        channel->in_size = 0;
+        *ret_data = channel->in;
+        return n > 0 ? n : -EAGAIN;
+    }
+    if (allocate(&channel->plain) < 0)
+        return -ENOMEM;
+    n = tls_session_read(channel_top(channel), channel->plain, CHANNEL_BUFFER);
+    *ret_data = channel->plain;
+    return n;
+}
+
+int channel_write(struct channel *channel, const void *data, size_t n)
+{
+    ssize_t k;
+
+    assert(n <= CHANNEL_BUFFER);
+    if (channel->n_layers == 0) {
+        assert(channel->sending_size == 0);
+        channel->sending = data;
+        channel->sending_size = n;
+        return 0;
+    }
+    k = tls_session_write(channel_top(channel), data, n);
+    return k < 0 ? (int)k : 0;
+}
+
+void channel_close_write(struct channel *channel)
+{
+    if (channel->n_layers > 0)
+        tls_session_close(channel_top(channel));
+}

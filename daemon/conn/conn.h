@@ -1,0 +1,118 @@
+/* One outgoing connection: runs a plan, one step after the other.
+ *
+ * A step returns DONE, WAIT or FAIL and does not know its successor. However it ends, the callback
+ * comes exactly once, when nothing of the connection is in flight any more: the owner then takes the
+ * channel, or deinits it all.
+ */
+#pragma once
+
+#include "daemon/base/failure.h"
+#include "daemon/conn/channel.h"
+#include "daemon/conn/plan.h"
+#include "daemon/resolve/class.h"
+#include "daemon/resolve/resolve.h"
+#include "daemon/ring/ring.h"
+
+#define CONNECT_ATTEMPTS_MAX 6                    /* at once, to one target */
+#define CONNECT_STAGGER_US   (250 * UINT64_C(1000)) /* RFC 8305, 8: Connection Attempt Delay */
+#define KEEPALIVE_IDLE_S     60
+
+/* What a worker has for all its connections. */
+struct conn_env {
+    struct ring *ring;
+    struct resolver *resolver;
+    struct own_addresses *own;
+    const struct capabilities *caps;
+};
+
+/* What a request asks for; the owner keeps it, shared by all connections of the request. */
+struct conn_params {
+    struct target target;
+    struct plan plan;
+    unsigned addresses; /* mask of enum address_class */
+    uint8_t family;     /* 0 any, 4, 6 */
+    struct tls_context *tls;
+    const char *tls_name; /* NULL: the target's host */
+    struct text alpn[MESSAGE_ALPN_MAX];
+    size_t n_alpn;
+};
+
+enum step_result {
+    STEP_DONE,
+    STEP_WAIT,
+    STEP_FAIL, /* conn->failure is set */
+};
+
+struct conn;
+typedef void conn_fn(struct conn *conn);
+
+struct connect_attempt {
+    struct op op;
+    struct conn *conn;
+    int fd;
+    bool is_active;
+    uint8_t candidate;
+};
+
+struct step_connect {
+    struct connect_attempt attempts[CONNECT_ATTEMPTS_MAX];
+    struct timer stagger;
+    unsigned n_active;
+    size_t next; /* candidate */
+    int error;   /* the most telling so far, positive */
+    uint8_t error_candidate;
+    bool has_winner;
+};
+
+struct step_tls {
+    struct task task;
+    bool is_finished; /* only the rest of the output has to go */
+};
+
+struct conn {
+    const struct conn_env *env;
+    const struct conn_params *params;
+    conn_fn *fn;
+    size_t step;
+    bool is_ending;
+    struct failure failure; /* code ERROR_NONE: connected */
+    enum handoff handoff;
+    struct channel channel;
+    struct address candidates[RESOLVE_ADDRESSES_MAX]; /* permitted, in the order of attempts */
+    size_t n_candidates;
+    size_t connected; /* index of the candidate */
+    uint64_t step_start_us;
+    uint32_t times_us[PLAN_STEPS_MAX];
+    union {
+        struct lookup lookup;
+        struct step_connect connect;
+        struct op seal_op;
+        struct step_tls tls;
+    };
+};
+
+void conn_init(struct conn *conn, const struct conn_env *env, const struct conn_params *params,
+               conn_fn *fn);
+/* Closes whatever was not taken. Only before the start or after the callback. */
+void conn_deinit(struct conn *conn);
+/* The callback may come from inside. */
+void conn_start(struct conn *conn);
+/* Ends it early with this error in the current stage; the callback may come from inside. */
+void conn_abort(struct conn *conn, enum error_code code);
+/* The address connected to, with the target's port; only after success. */
+void conn_peer(const struct conn *conn, struct sockaddr_storage *ret);
+enum stage step_stage(enum step_kind kind);
+
+/* For the steps. conn_continue: what was waited for has happened. */
+void conn_continue(struct conn *conn, enum step_result result);
+
+struct step {
+    enum step_result (*start)(struct conn *conn);
+    void (*cancel)(struct conn *conn); /* hurry; ops still call back */
+    bool (*is_idle)(const struct conn *conn);
+};
+
+extern const struct step step_resolve, step_connect, step_seal, step_tls;
+
+/* For connect: fills in the socket address of candidate i. Returns its size. */
+socklen_t conn_candidate_sockaddr(const struct conn *conn, size_t i, struct sockaddr_storage *ret);

@@ -1,0 +1,48 @@
+/* Kernel versions do not tell whether sealing works (backports, CONFIG_TLS, the module's absence),
+ * so it is tried: on a connected pair the ULP must attach and connect(AF_UNSPEC) must then fail. */
+#include "daemon/conn/seal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "proto/cleanup.h"
+
+/* A TCP connection over loopback, in this process. Returns 0 or -errno. */
+static int make_pair(int *ret_client, int *ret_server)
+{
+    CLEANUP(fd_closep) int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_closep) int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_closep) int server = -1;
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof sa;
+
+    if (listener < 0 || client < 0 || bind(listener, (struct sockaddr *)&sa, sizeof sa) < 0 ||
+        listen(listener, 1) < 0 || getsockname(listener, (struct sockaddr *)&sa, &n) < 0 ||
+        connect(client, (struct sockaddr *)&sa, sizeof sa) < 0)
+        return -errno;
+    server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (server < 0)
+        return -errno;
+    *ret_client = TAKE_FD(client);
+    *ret_server = TAKE_FD(server);
+    return 0;
+}
+
+void seal_probe(struct capabilities *ret)
+{
+    CLEANUP(fd_closep) int client = -1;
+    CLEANUP(fd_closep) int server = -1;
+    const struct sockaddr unspec = {.sa_family = AF_UNSPEC};
+
+    *ret = (struct capabilities){0};
+    if (make_pair(&client, &server) < 0)
+        ret->seal_reason = "no loopback TCP connection to try it on";
+    else if (setsockopt(client, IPPROTO_TCP, TCP_ULP, SEAL_ULP, sizeof SEAL_ULP) < 0)
+        ret->seal_reason = "no kernel TLS: load the module tls, it needs CONFIG_TLS";
+    else if (connect(client, &unspec, sizeof unspec) == 0 || errno != EOPNOTSUPP)
+        ret->seal_reason = "this kernel lets a sealed socket be disconnected";
+    else
+        ret->can_seal = true;
+}

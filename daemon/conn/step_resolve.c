@@ -1,0 +1,126 @@
+/* Names and literals to the addresses that the rule permits, in the order of attempts (RFC 8305, 4:
+ * families interleaved, IPv6 first). What is not permitted is never connected to, and with nothing
+ * left the request is denied.
+ */
+#include "daemon/conn/conn.h"
+
+#include <arpa/inet.h>
+
+static void lookup_done(struct lookup *lookup, const struct address_list *addresses,
+                        const struct failure *failure);
+
+static bool is_wanted(const struct conn *conn, const struct address *address)
+{
+    uint8_t family = conn->params->family;
+
+    return family == 0 || (family == 4 && address->family == AF_INET) ||
+           (family == 6 && address->family == AF_INET6);
+}
+
+/* Takes alternately the next IPv6 and the next IPv4 address of `from`. */
+static void interleave(struct conn *conn, const struct address_list *from)
+{
+    size_t next[2] = {0, 0};
+    const sa_family_t families[2] = {AF_INET6, AF_INET};
+    bool is_left = true;
+
+    while (is_left) {
+        is_left = false;
+        for (int f = 0; f < 2; f++) {
+            while (next[f] < from->n && from->items[next[f]].family != families[f])
+                next[f]++;
+            if (next[f] < from->n) {
+                conn->candidates[conn->n_candidates++] = from->items[next[f]++];
+                is_left = true;
+            }
+        }
+    }
+}
+
+static void fail_denied(struct conn *conn, const struct address *address, enum address_class class)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    inet_ntop(address->family, &address->ipv4, text, sizeof text);
+    failure_format(&conn->failure, ERROR_DENIED_ADDRESS, 0, "%s is %s, which the rule does not permit",
+                   text, class == ADDRESS_CLASS_NONE ? "no unicast address" : address_class_name(class));
+}
+
+static enum step_result filter(struct conn *conn, const struct address_list *addresses)
+{
+    struct address_list permitted = {.n = 0};
+    const struct address *denied = NULL;
+    enum address_class denied_class = ADDRESS_CLASS_NONE;
+
+    for (size_t i = 0; i < addresses->n; i++) {
+        const struct address *a = &addresses->items[i];
+        enum address_class class;
+
+        if (!is_wanted(conn, a))
+            continue;
+        class = own_addresses_class(conn->env->own, a, ring_now_us(conn->env->ring));
+        if (class & conn->params->addresses) {
+            permitted.items[permitted.n++] = *a;
+        } else if (!denied) {
+            denied = a;
+            denied_class = class;
+        }
+    }
+    interleave(conn, &permitted);
+    if (conn->n_candidates > 0)
+        return STEP_DONE;
+    if (denied)
+        fail_denied(conn, denied, denied_class);
+    else
+        failure_format(&conn->failure, ERROR_NO_ADDRESS, 0, "no IPv%u address", conn->params->family);
+    return STEP_FAIL;
+}
+
+static enum step_result start(struct conn *conn)
+{
+    const struct target *target = &conn->params->target;
+    struct address_list literal = {.n = 1};
+
+    switch (target->host_kind) {
+    case HOST_IPV4:
+        literal.items[0] = (struct address){.family = AF_INET, .ipv4 = target->ipv4};
+        return filter(conn, &literal);
+    case HOST_IPV6:
+        literal.items[0] = (struct address){.family = AF_INET6, .ipv6 = target->ipv6};
+        return filter(conn, &literal);
+    case HOST_NAME:
+    case HOST_PATH:
+        break;
+    }
+    lookup_init(&conn->lookup, lookup_done);
+    resolver_lookup(conn->env->resolver, &conn->lookup, target->host);
+    return STEP_WAIT;
+}
+
+/* Also called from inside resolver_lookup(), so the step always waits. */
+static void lookup_done(struct lookup *lookup, const struct address_list *addresses,
+                        const struct failure *failure)
+{
+    struct conn *conn = container_of(lookup, struct conn, lookup);
+
+    if (failure->code == ERROR_NONE) {
+        conn_continue(conn, filter(conn, addresses));
+        return;
+    }
+    conn->failure = *failure;
+    conn_continue(conn, STEP_FAIL);
+}
+
+static void cancel(struct conn *conn)
+{
+    if (conn->params->target.host_kind == HOST_NAME)
+        resolver_cancel(conn->env->resolver, &conn->lookup);
+}
+
+static bool is_idle(const struct conn *conn)
+{
+    (void)conn;
+    return true;
+}
+
+const struct step step_resolve = {start, cancel, is_idle};

@@ -1,0 +1,146 @@
+/* A TLS handshake on top of the channel. Each piece of it is a heavy task of the ring, so that a
+ * burst of handshakes does not delay what is cheap.
+ *
+ *     task: handshake ─▶ flush what it wants sent ─▶ done, failed, or fill ─▶ task
+ */
+#include "daemon/conn/conn.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct conn *conn_of(struct channel *channel)
+{
+    return container_of(channel, struct conn, channel);
+}
+
+static void fail_io(struct conn *conn, int error)
+{
+    if (conn->is_ending || conn->failure.code != ERROR_NONE)
+        return;
+    switch (error) {
+    case ENOMEM:
+    case ENOBUFS:
+        failure_set(&conn->failure, ERROR_NO_RESOURCES, error);
+        break;
+    case ETIMEDOUT:
+        failure_set(&conn->failure, ERROR_CONNECT_TIMEOUT, error);
+        break;
+    case EPROTO:
+        failure_set(&conn->failure, ERROR_TLS_PROTOCOL, error);
+        break;
+    default:
+        failure_set(&conn->failure, ERROR_TLS_RESET, error);
+        break;
+    }
+    conn->failure.stage = STAGE_TLS;
+}
+
+/* Goes on after the output is out. */
+static enum step_result after_flush(struct conn *conn)
+{
+    int r;
+
+    if (conn->failure.code != ERROR_NONE)
+        return STEP_FAIL;
+    if (conn->tls.is_finished)
+        return STEP_DONE;
+    r = channel_fill(&conn->channel);
+    if (r < 0) {
+        fail_io(conn, -r);
+        return STEP_FAIL;
+    }
+    return STEP_WAIT;
+}
+
+static enum step_result flush(struct conn *conn)
+{
+    int r = channel_flush(&conn->channel);
+
+    if (r > 0)
+        return STEP_WAIT;
+    if (r < 0)
+        fail_io(conn, -r);
+    return after_flush(conn);
+}
+
+static void flushed(struct channel *channel, int res)
+{
+    struct conn *conn = conn_of(channel);
+
+    if (res < 0)
+        fail_io(conn, -res);
+    conn_continue(conn, conn->is_ending ? STEP_FAIL : after_flush(conn));
+}
+
+static void filled(struct channel *channel, int res)
+{
+    struct conn *conn = conn_of(channel);
+
+    if (!conn->is_ending && res > 0) {
+        ring_post(conn->env->ring, &conn->tls.task);
+        return;
+    }
+    if (!conn->is_ending && res == 0)
+        tls_session_handshake_eof(channel_top(channel), &conn->failure);
+    else if (res < 0)
+        fail_io(conn, -res);
+    conn_continue(conn, STEP_FAIL);
+}
+
+static void handshake(struct task *task)
+{
+    struct conn *conn = container_of(task, struct conn, tls.task);
+
+    switch (tls_session_handshake(channel_top(&conn->channel), &conn->failure)) {
+    case TLS_DONE:
+        conn->tls.is_finished = true;
+        break;
+    case TLS_WANT_INPUT:
+    case TLS_FAILED: /* the alert has to go out */
+        break;
+    }
+    conn_continue(conn, flush(conn));
+}
+
+static enum step_result start(struct conn *conn)
+{
+    const struct target *target = &conn->params->target;
+    struct tls_params params = {.alpn = conn->params->alpn, .n_alpn = conn->params->n_alpn};
+    struct tls_session *session;
+    int r;
+
+    task_init(&conn->tls.task, handshake);
+    conn->tls.is_finished = false;
+    if (conn->params->tls_name || target->host_kind == HOST_NAME) {
+        params.name = conn->params->tls_name ? conn->params->tls_name : target->host;
+    } else if (target->host_kind == HOST_IPV4) {
+        params.address = &target->ipv4;
+        params.address_size = sizeof target->ipv4;
+    } else {
+        params.address = &target->ipv6;
+        params.address_size = sizeof target->ipv6;
+    }
+    r = tls_session_new(&session, conn->params->tls, &params);
+    if (r < 0) {
+        fail_io(conn, -r);
+        return STEP_FAIL;
+    }
+    channel_push_consume_session(&conn->channel, session);
+    conn->channel.filled = filled;
+    conn->channel.flushed = flushed;
+    ring_post(conn->env->ring, &conn->tls.task);
+    return STEP_WAIT;
+}
+
+static void cancel(struct conn *conn)
+{
+    task_clear(&conn->tls.task);
+    channel_cancel(&conn->channel);
+}
+
+static bool is_idle(const struct conn *conn)
+{
+    return channel_is_idle(&conn->channel);
+}
+
+const struct step step_tls = {start, cancel, is_idle};

@@ -1,0 +1,311 @@
+/* Two directions that know of each other only at the end.
+ *
+ *     up:    receive from client ─▶ channel_write, flush ─▶ receive …
+ *            EOF ─▶ close_notify, flush ─▶ shutdown(target, WR) ─▶ wait for the client to hang up
+ *     down:  channel_read ─▶ send to client ─▶ channel_read … ─▶ fill ─▶ channel_read …
+ *            EOF ─▶ shutdown(client, WR)
+ *
+ * A client that has only shut down its side still reads; one that has closed both hangs up (POLLHUP),
+ * and then nobody is left to read. Answers of the TLS layer to what it reads (KeyUpdate) go out with
+ * the next flush, which the down side starts when none is under way.
+ */
+#include "daemon/relay/relay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "proto/cleanup.h"
+
+static void up_done(struct op *op, int res, uint32_t flags);
+static void hang_up_done(struct op *op, int res, uint32_t flags);
+static void down_done(struct op *op, int res, uint32_t flags);
+static void filled(struct channel *channel, int res);
+static void flushed(struct channel *channel, int res);
+static void idle_over(struct timer *timer);
+static void lifetime_over(struct timer *timer);
+static void flush(struct relay *relay);
+
+struct relay *relay_new_consume(struct channel *channel, int client_fd,
+                                const struct relay_limits *limits, relay_fn *fn)
+{
+    struct relay *relay = malloc(sizeof *relay);
+
+    if (!relay)
+        return NULL;
+    *relay = (struct relay){.client_fd = client_fd, .limits = *limits, .fn = fn};
+    list_init(&relay->node);
+    channel_move(channel, &relay->channel);
+    relay->channel.filled = filled;
+    relay->channel.flushed = flushed;
+    op_init(&relay->up_op, up_done);
+    op_init(&relay->down_op, down_done);
+    timer_init(&relay->idle_timer, idle_over);
+    timer_init(&relay->lifetime_timer, lifetime_over);
+    return relay;
+}
+
+struct relay *relay_free(struct relay *relay)
+{
+    if (!relay)
+        return NULL;
+    list_remove(&relay->node);
+    ring_close_consume_fd(relay->channel.ring, relay->client_fd);
+    channel_deinit(&relay->channel);
+    free(relay);
+    return NULL;
+}
+
+static bool is_idle(const struct relay *relay)
+{
+    return channel_is_idle(&relay->channel) && !op_is_pending(&relay->up_op) &&
+           !op_is_pending(&relay->down_op);
+}
+
+/* The last completion calls back. */
+static void finish_if_idle(struct relay *relay)
+{
+    if (relay->is_ending && is_idle(relay))
+        relay->fn(relay);
+}
+
+static void end(struct relay *relay, enum relay_end how)
+{
+    struct ring *ring = relay->channel.ring;
+
+    assert(!relay->is_ending);
+    relay->is_ending = true;
+    relay->end = how;
+    ring_timer_clear(ring, &relay->idle_timer);
+    ring_timer_clear(ring, &relay->lifetime_timer);
+    ring_cancel(ring, &relay->up_op);
+    ring_cancel(ring, &relay->down_op);
+    channel_cancel(&relay->channel);
+}
+
+static void end_if_done(struct relay *relay)
+{
+    if (relay->is_up_done && relay->is_down_done && !relay->is_ending)
+        end(relay, relay->is_truncated ? RELAY_END_TRUNCATED : RELAY_END_CLEAN);
+}
+
+static void touch(struct relay *relay)
+{
+    if (relay->limits.idle_timeout_us > 0)
+        ring_timer_set(relay->channel.ring, &relay->idle_timer,
+                       ring_now_us(relay->channel.ring) + relay->limits.idle_timeout_us);
+}
+
+static void idle_over(struct timer *timer)
+{
+    relay_stop(container_of(timer, struct relay, idle_timer), RELAY_END_IDLE);
+}
+
+static void lifetime_over(struct timer *timer)
+{
+    relay_stop(container_of(timer, struct relay, lifetime_timer), RELAY_END_LIFETIME);
+}
+
+void relay_stop(struct relay *relay, enum relay_end how)
+{
+    if (relay->is_ending)
+        return;
+    end(relay, how);
+    finish_if_idle(relay);
+}
+
+/* Up */
+
+static void up_receive(struct relay *relay)
+{
+    ring_recv(relay->channel.ring, &relay->up_op, relay->client_fd, relay->up, sizeof relay->up, 0);
+}
+
+/* Nothing can be sent to the target any more; the client is told by EPIPE on its next write. */
+static void up_broken(struct relay *relay)
+{
+    relay->is_up_done = true;
+    shutdown(relay->client_fd, SHUT_RD);
+    end_if_done(relay);
+}
+
+static void up_finished(struct relay *relay)
+{
+    shutdown(relay->channel.fd, SHUT_WR);
+    relay->is_up_done = true;
+    end_if_done(relay);
+    if (relay->is_ending)
+        return;
+    op_init(&relay->up_op, hang_up_done);
+    ring_poll(relay->channel.ring, &relay->up_op, relay->client_fd, 0);
+}
+
+static void hang_up_done(struct op *op, int res, uint32_t flags)
+{
+    struct relay *relay = container_of(op, struct relay, up_op);
+
+    (void)res;
+    (void)flags;
+    /* The client has closed: whatever still comes has no reader. */
+    if (!relay->is_ending)
+        end(relay, relay->is_truncated ? RELAY_END_TRUNCATED : RELAY_END_CLEAN);
+    finish_if_idle(relay);
+}
+
+static void up_done(struct op *op, int res, uint32_t flags)
+{
+    struct relay *relay = container_of(op, struct relay, up_op);
+    int r = 0;
+
+    (void)flags;
+    if (relay->is_ending) {
+        finish_if_idle(relay);
+        return;
+    }
+    if (relay->is_up_done)
+        return;
+    if (res > 0) {
+        touch(relay);
+        relay->bytes_sent += (uint64_t)res;
+        relay->has_up_data = true;
+        r = channel_write(&relay->channel, relay->up, (size_t)res);
+    } else {
+        relay->is_up_ending = true;
+        channel_close_write(&relay->channel);
+    }
+    if (r < 0)
+        relay_stop(relay, RELAY_END_RESET);
+    else
+        flush(relay);
+}
+
+/* After each flush: what the up side does next. */
+static void up_continue(struct relay *relay)
+{
+    if (relay->is_up_done)
+        return;
+    if (relay->is_up_ending) {
+        up_finished(relay);
+    } else if (relay->has_up_data) {
+        relay->has_up_data = false;
+        up_receive(relay);
+    }
+}
+
+static void flush(struct relay *relay)
+{
+    int r;
+
+    if (op_is_pending(&relay->channel.flush_op))
+        return;
+    r = channel_flush(&relay->channel);
+    if (r < 0)
+        relay_stop(relay, RELAY_END_RESET);
+    else if (r == 0)
+        up_continue(relay);
+}
+
+static void flushed(struct channel *channel, int res)
+{
+    struct relay *relay = container_of(channel, struct relay, channel);
+
+    if (!relay->is_ending) {
+        if (res < 0)
+            up_broken(relay);
+        else
+            up_continue(relay);
+    }
+    finish_if_idle(relay);
+}
+
+/* Down */
+
+static void down_send(struct relay *relay)
+{
+    ring_send(relay->channel.ring, &relay->down_op, relay->client_fd, relay->down,
+              relay->down_size, 0);
+}
+
+static void down_finished(struct relay *relay)
+{
+    shutdown(relay->client_fd, SHUT_WR);
+    relay->is_down_done = true;
+    end_if_done(relay);
+    finish_if_idle(relay);
+}
+
+/* Reads until there is something to send, or nothing without receiving more. */
+static void down_continue(struct relay *relay)
+{
+    ssize_t n = channel_read(&relay->channel, &relay->down);
+
+    if (n > 0) {
+        relay->down_size = (size_t)n;
+        relay->bytes_received += (uint64_t)n;
+        down_send(relay);
+    } else if (n == 0) {
+        down_finished(relay);
+        return;
+    } else if (n != -EAGAIN || channel_fill(&relay->channel) < 0) {
+        relay_stop(relay, RELAY_END_RESET);
+        return;
+    }
+    if (relay->channel.n_layers > 0 && !relay->is_up_done)
+        flush(relay);
+}
+
+static void filled(struct channel *channel, int res)
+{
+    struct relay *relay = container_of(channel, struct relay, channel);
+
+    if (relay->is_ending) {
+        finish_if_idle(relay);
+        return;
+    }
+    if (res > 0) {
+        touch(relay);
+        down_continue(relay);
+    } else if (res == 0) {
+        relay->is_truncated = channel->n_layers > 0;
+        down_finished(relay);
+    } else {
+        relay_stop(relay, RELAY_END_RESET);
+    }
+}
+
+static void down_done(struct op *op, int res, uint32_t flags)
+{
+    struct relay *relay = container_of(op, struct relay, down_op);
+
+    (void)flags;
+    if (relay->is_ending) {
+        finish_if_idle(relay);
+        return;
+    }
+    if (res < 0) {
+        /* The client closed before it had read everything. */
+        relay_stop(relay, RELAY_END_RESET);
+        return;
+    }
+    touch(relay);
+    relay->down += res;
+    relay->down_size -= (size_t)res;
+    if (relay->down_size > 0)
+        down_send(relay);
+    else
+        down_continue(relay);
+}
+
+void relay_start(struct relay *relay)
+{
+    struct ring *ring = relay->channel.ring;
+
+    touch(relay);
+    if (relay->limits.max_lifetime_us > 0)
+        ring_timer_set(ring, &relay->lifetime_timer,
+                       ring_now_us(ring) + relay->limits.max_lifetime_us);
+    up_receive(relay);
+    down_continue(relay);
+}
