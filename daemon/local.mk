@@ -20,8 +20,31 @@ libring_fault_la_LIBADD = $(libring_la_LIBADD)
 
 libdaemon_la_SOURCES = \
 	daemon/base/clock.h \
+	daemon/base/counters.h \
 	daemon/base/failure.c daemon/base/failure.h \
-	daemon/base/list.h
+	daemon/base/list.h \
+	daemon/base/log.c daemon/base/log.h \
+	daemon/base/quota.c daemon/base/quota.h \
+	daemon/conn/channel.c daemon/conn/channel.h \
+	daemon/conn/conn.c daemon/conn/conn.h \
+	daemon/conn/plan.c daemon/conn/plan.h \
+	daemon/conn/seal.c daemon/conn/seal.h \
+	daemon/conn/step_connect.c \
+	daemon/conn/step_resolve.c \
+	daemon/conn/step_seal.c \
+	daemon/conn/step_tls.c \
+	daemon/relay/relay.c daemon/relay/relay.h \
+	daemon/front/front.h \
+	daemon/front/handoff.c \
+	daemon/front/identity.c daemon/front/identity.h \
+	daemon/front/listener.c daemon/front/listener.h \
+	daemon/front/peer.c daemon/front/peer.h \
+	daemon/front/relays.c daemon/front/relays.h \
+	daemon/front/report.c daemon/front/report.h \
+	daemon/front/request.c daemon/front/request.h \
+	daemon/sockets.c daemon/sockets.h \
+	daemon/worker.c daemon/worker.h \
+	daemon/daemon.c daemon/daemon.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(CONFUSE_CFLAGS) $(SYSTEMD_CFLAGS)
 libdaemon_la_LIBADD = libproto.la $(OPENSSL_LIBS) $(CARES_LIBS) $(CONFUSE_LIBS) $(SYSTEMD_LIBS) -lpthread
 

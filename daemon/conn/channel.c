@@ -1,5 +1,6 @@
 /* Layers are sans I/O, so stacking them is moving bytes: ciphertext that came in is fed to layer 0,
- * its plaintext to layer 1; output of layer 1 is written to layer 0, whose output goes to the socket.
+ * its plaintext to layer 1; output of layer 1 is written to layer 0, whose output goes to the
+ * socket.
  *
  * While the kernel sends, the layers may produce more (an answer to a KeyUpdate), so what is in
  * flight is a copy of its own.

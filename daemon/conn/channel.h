@@ -1,8 +1,8 @@
 /* The byte stream of one outgoing connection: a socket, and the TLS layers stacked on it.
  *
- * Two operations at a time, one each way: channel_fill() receives and feeds what came up through the
- * layers; channel_flush() sends all that the layers want sent. Around them reading and writing are
- * synchronous, on the topmost layer. Who uses a channel does not know what it is made of.
+ * Two operations at a time, one each way: channel_fill() receives and feeds what came up through
+ * the layers; channel_flush() sends all that the layers want sent. Around them reading and writing
+ * are synchronous, on the topmost layer. Who uses a channel does not know what it is made of.
  */
 #pragma once
 
@@ -57,8 +57,8 @@ int channel_flush(struct channel *channel);
 /* What can be read now: a view valid until the next fill, read or deinit. > 0; -EAGAIN: fill first;
  * 0: ended by close_notify; -EPROTO, -ENOMEM. */
 ssize_t channel_read(struct channel *channel, const uint8_t **ret_data);
-/* Takes n <= CHANNEL_BUFFER bytes to be flushed before the next write. Without layers the bytes stay
- * the caller's and must live until flushed. 0, -EPROTO, -ENOMEM. */
+/* Takes n <= CHANNEL_BUFFER bytes to be flushed before the next write. Without layers the bytes
+ * stay the caller's and must live until flushed. 0, -EPROTO, -ENOMEM. */
 int channel_write(struct channel *channel, const void *data, size_t n);
 /* The end of our bytes: a close_notify on the top layer, to be flushed. */
 void channel_close_write(struct channel *channel);

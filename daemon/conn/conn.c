@@ -81,8 +81,7 @@ static void run(struct conn *conn, enum step_result result)
         case STEP_DONE:
             break;
         }
-        conn->times_us[conn->step] =
-            (uint32_t)(ring_now_us(conn->env->ring) - conn->step_start_us);
+        conn->times_us[conn->step] = (uint32_t)(ring_now_us(conn->env->ring) - conn->step_start_us);
         conn->step++;
         if (conn->step == conn->params->plan.n_steps) {
             finish(conn);

@@ -1,8 +1,8 @@
 /* One outgoing connection: runs a plan, one step after the other.
  *
  * A step returns DONE, WAIT or FAIL and does not know its successor. However it ends, the callback
- * comes exactly once, when nothing of the connection is in flight any more: the owner then takes the
- * channel, or deinits it all.
+ * comes exactly once, when nothing of the connection is in flight any more: the owner then takes
+ * the channel, or deinits it all.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 #include "daemon/resolve/resolve.h"
 #include "daemon/ring/ring.h"
 
-#define CONNECT_ATTEMPTS_MAX 6                    /* at once, to one target */
+#define CONNECT_ATTEMPTS_MAX 6                      /* at once, to one target */
 #define CONNECT_STAGGER_US   (250 * UINT64_C(1000)) /* RFC 8305, 8: Connection Attempt Delay */
 #define KEEPALIVE_IDLE_S     60
 

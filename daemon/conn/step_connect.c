@@ -1,6 +1,7 @@
-/* Happy eyeballs (RFC 8305, 5): attempts are started one after the other, CONNECT_STAGGER_US apart or
- * as soon as one fails, at most CONNECT_ATTEMPTS_MAX at once. The first to connect wins; the others
- * are cancelled and closed. An attempt is one op that first makes the socket, then connects it.
+/* Happy eyeballs (RFC 8305, 5): attempts are started one after the other, CONNECT_STAGGER_US apart
+ * or as soon as one fails, at most CONNECT_ATTEMPTS_MAX at once. The first to connect wins; the
+ * others are cancelled and closed. An attempt is one op that first makes the socket, then connects
+ * it.
  */
 #include "daemon/conn/conn.h"
 
@@ -54,7 +55,8 @@ static void stagger_over(struct timer *timer)
     attempt_start(container_of(timer, struct conn, connect.stagger));
 }
 
-/* TCP_NODELAY and keep-alive are a service to the client; a kernel that refuses them is no error. */
+/* TCP_NODELAY and keep-alive are a service to the client; a kernel that refuses them is no error.
+ */
 static void set_options(struct ring *ring, int fd)
 {
     static const int one = 1, idle_s = KEEPALIVE_IDLE_S;
@@ -75,7 +77,8 @@ static void attempt_connect(struct connect_attempt *a)
     ring_connect(conn->env->ring, &a->op, a->fd, (struct sockaddr *)&ss, n);
 }
 
-/* How much an error says about the target: an answer from there beats no answer, beats local trouble. */
+/* How much an error says about the target: an answer from there beats no answer, beats local
+ * trouble. */
 static int error_rank(int error)
 {
     switch (error) {
@@ -130,8 +133,8 @@ static void fail(struct conn *conn)
         failure_format(&conn->failure, code, c->error, "%s", conn->params->target.path);
     } else {
         inet_ntop(address->family, &address->ipv4, text, sizeof text);
-        failure_format(&conn->failure, code, c->error, "%s port %u, %zu of %zu addresses tried", text,
-                       conn->params->target.port, c->next, conn->n_candidates);
+        failure_format(&conn->failure, code, c->error, "%s port %u, %zu of %zu addresses tried",
+                       text, conn->params->target.port, c->next, conn->n_candidates);
     }
     conn->failure.stage = STAGE_CONNECT;
 }

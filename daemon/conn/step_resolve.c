@@ -42,8 +42,9 @@ static void fail_denied(struct conn *conn, const struct address *address, enum a
     char text[INET6_ADDRSTRLEN];
 
     inet_ntop(address->family, &address->ipv4, text, sizeof text);
-    failure_format(&conn->failure, ERROR_DENIED_ADDRESS, 0, "%s is %s, which the rule does not permit",
-                   text, class == ADDRESS_CLASS_NONE ? "no unicast address" : address_class_name(class));
+    failure_format(&conn->failure, ERROR_DENIED_ADDRESS, 0,
+                   "%s is %s, which the rule does not permit", text,
+                   class == ADDRESS_CLASS_NONE ? "no unicast address" : address_class_name(class));
 }
 
 static enum step_result filter(struct conn *conn, const struct address_list *addresses)
@@ -72,7 +73,8 @@ static enum step_result filter(struct conn *conn, const struct address_list *add
     if (denied)
         fail_denied(conn, denied, denied_class);
     else
-        failure_format(&conn->failure, ERROR_NO_ADDRESS, 0, "no IPv%u address", conn->params->family);
+        failure_format(&conn->failure, ERROR_NO_ADDRESS, 0, "no IPv%u address",
+                       conn->params->family);
     return STEP_FAIL;
 }
 

@@ -5,13 +5,12 @@
  *     down:  channel_read ─▶ send to client ─▶ channel_read … ─▶ fill ─▶ channel_read …
  *            EOF ─▶ shutdown(client, WR)
  *
- * A client that has only shut down its side still reads; one that has closed both hangs up (POLLHUP),
- * and then nobody is left to read. Answers of the TLS layer to what it reads (KeyUpdate) go out with
- * the next flush, which the down side starts when none is under way.
+ * A client that has only shut down its side still reads; one that has closed both hangs up
+ * (POLLHUP), and then nobody is left to read. Answers of the TLS layer to what it reads (KeyUpdate)
+ * go out with the next flush, which the down side starts when none is under way.
  */
 #include "daemon/relay/relay.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -36,7 +35,6 @@ struct relay *relay_new_consume(struct channel *channel, int client_fd,
     if (!relay)
         return NULL;
     *relay = (struct relay){.client_fd = client_fd, .limits = *limits, .fn = fn};
-    list_init(&relay->node);
     channel_move(channel, &relay->channel);
     relay->channel.filled = filled;
     relay->channel.flushed = flushed;
@@ -51,7 +49,6 @@ struct relay *relay_free(struct relay *relay)
 {
     if (!relay)
         return NULL;
-    list_remove(&relay->node);
     ring_close_consume_fd(relay->channel.ring, relay->client_fd);
     channel_deinit(&relay->channel);
     free(relay);
@@ -64,7 +61,8 @@ static bool is_idle(const struct relay *relay)
            !op_is_pending(&relay->down_op);
 }
 
-/* The last completion calls back. */
+/* Every callback of the kernel or a timer ends with this and touches the relay no more: the last
+ * one calls back to the owner, who frees it. */
 static void finish_if_idle(struct relay *relay)
 {
     if (relay->is_ending && is_idle(relay))
@@ -75,7 +73,8 @@ static void end(struct relay *relay, enum relay_end how)
 {
     struct ring *ring = relay->channel.ring;
 
-    assert(!relay->is_ending);
+    if (relay->is_ending)
+        return;
     relay->is_ending = true;
     relay->end = how;
     ring_timer_clear(ring, &relay->idle_timer);
@@ -87,7 +86,7 @@ static void end(struct relay *relay, enum relay_end how)
 
 static void end_if_done(struct relay *relay)
 {
-    if (relay->is_up_done && relay->is_down_done && !relay->is_ending)
+    if (relay->is_up_done && relay->is_down_done)
         end(relay, relay->is_truncated ? RELAY_END_TRUNCATED : RELAY_END_CLEAN);
 }
 
@@ -149,23 +148,14 @@ static void hang_up_done(struct op *op, int res, uint32_t flags)
     (void)res;
     (void)flags;
     /* The client has closed: whatever still comes has no reader. */
-    if (!relay->is_ending)
-        end(relay, relay->is_truncated ? RELAY_END_TRUNCATED : RELAY_END_CLEAN);
+    end(relay, relay->is_truncated ? RELAY_END_TRUNCATED : RELAY_END_CLEAN);
     finish_if_idle(relay);
 }
 
-static void up_done(struct op *op, int res, uint32_t flags)
+static void up_received(struct relay *relay, int res)
 {
-    struct relay *relay = container_of(op, struct relay, up_op);
     int r = 0;
 
-    (void)flags;
-    if (relay->is_ending) {
-        finish_if_idle(relay);
-        return;
-    }
-    if (relay->is_up_done)
-        return;
     if (res > 0) {
         touch(relay);
         relay->bytes_sent += (uint64_t)res;
@@ -176,9 +166,19 @@ static void up_done(struct op *op, int res, uint32_t flags)
         channel_close_write(&relay->channel);
     }
     if (r < 0)
-        relay_stop(relay, RELAY_END_RESET);
+        end(relay, RELAY_END_RESET);
     else
         flush(relay);
+}
+
+static void up_done(struct op *op, int res, uint32_t flags)
+{
+    struct relay *relay = container_of(op, struct relay, up_op);
+
+    (void)flags;
+    if (!relay->is_ending && !relay->is_up_done)
+        up_received(relay, res);
+    finish_if_idle(relay);
 }
 
 /* After each flush: what the up side does next. */
@@ -202,7 +202,7 @@ static void flush(struct relay *relay)
         return;
     r = channel_flush(&relay->channel);
     if (r < 0)
-        relay_stop(relay, RELAY_END_RESET);
+        end(relay, RELAY_END_RESET);
     else if (r == 0)
         up_continue(relay);
 }
@@ -224,8 +224,8 @@ static void flushed(struct channel *channel, int res)
 
 static void down_send(struct relay *relay)
 {
-    ring_send(relay->channel.ring, &relay->down_op, relay->client_fd, relay->down,
-              relay->down_size, 0);
+    ring_send(relay->channel.ring, &relay->down_op, relay->client_fd, relay->down, relay->down_size,
+              0);
 }
 
 static void down_finished(struct relay *relay)
@@ -233,7 +233,6 @@ static void down_finished(struct relay *relay)
     shutdown(relay->client_fd, SHUT_WR);
     relay->is_down_done = true;
     end_if_done(relay);
-    finish_if_idle(relay);
 }
 
 /* Reads until there is something to send, or nothing without receiving more. */
@@ -249,7 +248,7 @@ static void down_continue(struct relay *relay)
         down_finished(relay);
         return;
     } else if (n != -EAGAIN || channel_fill(&relay->channel) < 0) {
-        relay_stop(relay, RELAY_END_RESET);
+        end(relay, RELAY_END_RESET);
         return;
     }
     if (relay->channel.n_layers > 0 && !relay->is_up_done)
@@ -261,32 +260,24 @@ static void filled(struct channel *channel, int res)
     struct relay *relay = container_of(channel, struct relay, channel);
 
     if (relay->is_ending) {
-        finish_if_idle(relay);
-        return;
-    }
-    if (res > 0) {
+        /* nothing more is read */
+    } else if (res > 0) {
         touch(relay);
         down_continue(relay);
     } else if (res == 0) {
         relay->is_truncated = channel->n_layers > 0;
         down_finished(relay);
     } else {
-        relay_stop(relay, RELAY_END_RESET);
+        end(relay, RELAY_END_RESET);
     }
+    finish_if_idle(relay);
 }
 
-static void down_done(struct op *op, int res, uint32_t flags)
+static void down_sent(struct relay *relay, int res)
 {
-    struct relay *relay = container_of(op, struct relay, down_op);
-
-    (void)flags;
-    if (relay->is_ending) {
-        finish_if_idle(relay);
-        return;
-    }
     if (res < 0) {
         /* The client closed before it had read everything. */
-        relay_stop(relay, RELAY_END_RESET);
+        end(relay, RELAY_END_RESET);
         return;
     }
     touch(relay);
@@ -296,6 +287,16 @@ static void down_done(struct op *op, int res, uint32_t flags)
         down_send(relay);
     else
         down_continue(relay);
+}
+
+static void down_done(struct op *op, int res, uint32_t flags)
+{
+    struct relay *relay = container_of(op, struct relay, down_op);
+
+    (void)flags;
+    if (!relay->is_ending)
+        down_sent(relay, res);
+    finish_if_idle(relay);
 }
 
 void relay_start(struct relay *relay)
@@ -308,4 +309,5 @@ void relay_start(struct relay *relay)
                        ring_now_us(ring) + relay->limits.max_lifetime_us);
     up_receive(relay);
     down_continue(relay);
+    finish_if_idle(relay);
 }

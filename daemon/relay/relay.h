@@ -1,8 +1,8 @@
 /* The pump between a channel and the daemon's end of a socket pair, whose other end the client has.
  *
  * Half-close goes both ways; back-pressure comes from having one bounded buffer each way, which is
- * filled again only when it is empty; close_notify becomes EOF. Relays are independent of the session
- * that asked for them and of the configuration. */
+ * filled again only when it is empty; close_notify becomes EOF. Relays are independent of the
+ * session that asked for them and of the configuration. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +25,7 @@ struct relay_limits {
 };
 
 struct relay {
-    struct list node; /* the owner's */
+    void *owner; /* the owner's */
     struct channel channel;
     int client_fd;
     struct relay_limits limits;
@@ -53,6 +53,6 @@ struct relay {
 struct relay *relay_new_consume(struct channel *channel, int client_fd,
                                 const struct relay_limits *limits, relay_fn *fn);
 struct relay *relay_free(struct relay *relay); /* before the start or after the callback */
-void relay_start(struct relay *relay);
+void relay_start(struct relay *relay);         /* the callback may come from inside */
 /* Ends it early; the callback may come from inside. */
 void relay_stop(struct relay *relay, enum relay_end end);

@@ -1,0 +1,28 @@
+/* Messages for the operator, on stderr: with "<N>" priorities for the journal when it is there
+ * (sd-daemon(3)), otherwise with "fdiald: ". One line a message; safe from all threads. Only front/
+ * and the daemon itself log; lower layers report. What came from remote must be escaped before. */
+#pragma once
+
+#include <stdbool.h>
+
+#define LOG_LINE_MAX 1024
+
+enum log_level {
+    LOG_LEVEL_ERROR = 3,
+    LOG_LEVEL_WARNING = 4,
+    LOG_LEVEL_NOTICE = 5,
+    LOG_LEVEL_INFO = 6,
+    LOG_LEVEL_DEBUG = 7,
+};
+
+void log_init(enum log_level level);
+bool log_is_on(enum log_level level);
+/* "error", "warning", "notice", "info", "debug"; returns 0 or -EINVAL. */
+int log_level_parse(const char *text, enum log_level *ret);
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_notice(...)  log_write(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(...)    log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)   log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)

@@ -1,0 +1,215 @@
+/* The main thread: sets everything up, then waits for signals. SIGHUP reloads the configuration,
+ * SIGTERM and SIGINT drain; a second one of these ends at once.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "daemon/base/clock.h"
+#include "daemon/conn/seal.h"
+#include "daemon/worker.h"
+#include "proto/cleanup.h"
+
+#define WORKERS_MAX 256
+
+struct daemon {
+    const struct daemon_options *options;
+    char config_path[PATH_MAX];
+    struct worker_shared shared;
+    struct sockets sockets;
+    struct worker *workers[WORKERS_MAX];
+    struct counters *counters[WORKERS_MAX];
+    unsigned n_workers;
+};
+
+static void find_config_path(struct daemon *d)
+{
+    const struct daemon_options *o = d->options;
+    const char *config_home = getenv("XDG_CONFIG_HOME");
+    const char *home = getenv("HOME");
+
+    if (o->config_path)
+        snprintf(d->config_path, sizeof d->config_path, "%s", o->config_path);
+    else if (!o->is_user)
+        snprintf(d->config_path, sizeof d->config_path, "%s", CONFIG_PATH);
+    else if (config_home && config_home[0] == '/')
+        snprintf(d->config_path, sizeof d->config_path, "%s/fdial/fdiald.conf", config_home);
+    else
+        snprintf(d->config_path, sizeof d->config_path, "%s/.config/fdial/fdiald.conf",
+                 home ? home : "");
+}
+
+/* A configuration that was asked for must be there; the usual place may be empty. */
+static int load_config(struct daemon *d, struct config **ret, char error[CONFIG_ERROR_MAX])
+{
+    int r = config_load(ret, d->config_path, error);
+
+    if (r != -ENOENT || d->options->config_path)
+        return r;
+    if (d->options->is_user)
+        return config_new_user(ret, getuid(), error);
+    log_warning("no configuration, so every request is denied: write rules to %s, see"
+                " fdiald.conf(5)",
+                d->config_path);
+    return config_new_empty(ret, error);
+}
+
+static void raise_nofile(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void reload(struct daemon *d)
+{
+    char error[CONFIG_ERROR_MAX];
+    struct config *config;
+
+    sd_notify(0, "RELOADING=1");
+    if (load_config(d, &config, error) < 0) {
+        log_error("%s", error);
+        log_error("the running configuration stays");
+    } else {
+        pthread_mutex_lock(&d->shared.mutex);
+        config_unref(d->shared.config);
+        d->shared.config = config;
+        pthread_mutex_unlock(&d->shared.mutex);
+        for (unsigned i = 0; i < d->n_workers; i++)
+            worker_order(d->workers[i], WORKER_RELOAD);
+        log_notice("configuration reloaded");
+    }
+    sd_notify(0, "READY=1");
+}
+
+static void wait_for_end(struct daemon *d, const sigset_t *signals)
+{
+    for (;;) {
+        int signal = sigwaitinfo(signals, NULL);
+
+        if (signal == SIGHUP)
+            reload(d);
+        else if (signal == SIGTERM || signal == SIGINT)
+            return;
+    }
+}
+
+static int start_workers(struct daemon *d)
+{
+    unsigned n = d->shared.config->workers;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (n == 0)
+        n = cores > 0 ? (unsigned)cores : 1;
+    if (n > WORKERS_MAX)
+        n = WORKERS_MAX;
+    d->shared.status =
+        (struct status_source){.start_us = clock_now_us(), .counters = d->counters, .n_workers = n};
+    for (; d->n_workers < n; d->n_workers++) {
+        const char *error;
+        int r = worker_new(&d->workers[d->n_workers], &d->shared, &error);
+
+        if (r < 0) {
+            log_error("%s: %s", error, strerror(-r));
+            return r;
+        }
+        d->counters[d->n_workers] = worker_counters(d->workers[d->n_workers]);
+    }
+    return 0;
+}
+
+/* Returns the exit status. */
+static int stop_workers(struct daemon *d)
+{
+    int status = EXIT_SUCCESS;
+
+    for (unsigned i = 0; i < d->n_workers; i++)
+        worker_order(d->workers[i], WORKER_DRAIN);
+    for (unsigned i = 0; i < d->n_workers; i++) {
+        if (worker_join_free(d->workers[i]) < 0)
+            status = EXIT_FAILURE;
+    }
+    return status;
+}
+
+static int run(struct daemon *d)
+{
+    char error[SOCKETS_ERROR_MAX];
+    sigset_t signals, unblock;
+    int status = EXIT_FAILURE;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    raise_nofile();
+    seal_probe(&d->shared.caps);
+    if (!d->shared.caps.can_seal)
+        log_notice("plain sockets cannot be sealed here, they are relayed: %s",
+                   d->shared.caps.seal_reason);
+    if (quota_table_new(&d->shared.quotas) < 0 ||
+        sockets_open(&d->sockets, d->options->socket_path, d->options->is_user, error) < 0) {
+        log_error("%s", d->shared.quotas ? error : "out of memory");
+        quota_table_free(d->shared.quotas);
+        return EXIT_FAILURE;
+    }
+    d->shared.sockets = &d->sockets;
+    if (start_workers(d) == 0) {
+        log_notice("version " PACKAGE_VERSION ", %u workers, %zu rules", d->n_workers,
+                   d->shared.config->n_rules);
+        sd_notify(0, "READY=1");
+        wait_for_end(d, &signals);
+        sd_notify(0, "STOPPING=1");
+        status = EXIT_SUCCESS;
+    }
+    sigemptyset(&unblock);
+    sigaddset(&unblock, SIGTERM);
+    sigaddset(&unblock, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &unblock, NULL);
+    if (stop_workers(d) != EXIT_SUCCESS)
+        status = EXIT_FAILURE;
+    sockets_close(&d->sockets);
+    quota_table_free(d->shared.quotas);
+    return status;
+}
+
+int daemon_run(const struct daemon_options *options)
+{
+    struct daemon *d = calloc(1, sizeof *d);
+    char error[CONFIG_ERROR_MAX];
+    int status;
+
+    if (!d)
+        return EXIT_FAILURE;
+    log_init(options->log_level);
+    d->options = options;
+    pthread_mutex_init(&d->shared.mutex, NULL);
+    find_config_path(d);
+    if (load_config(d, &d->shared.config, error) < 0) {
+        log_error("%s", error);
+        status = EXIT_FAILURE;
+    } else if (options->is_check_only) {
+        printf("%s: %zu rules, no error\n", d->config_path, d->shared.config->n_rules);
+        status = EXIT_SUCCESS;
+    } else {
+        status = run(d);
+    }
+    config_unref(d->shared.config);
+    free(d);
+    return status;
+}

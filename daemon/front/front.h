@@ -1,0 +1,36 @@
+/* The Unix side of one worker: what its listeners, sessions and requests share. */
+#pragma once
+
+#include "daemon/base/counters.h"
+#include "daemon/base/list.h"
+#include "daemon/base/quota.h"
+#include "daemon/conn/conn.h"
+#include "daemon/policy/config.h"
+#include "proto/wire.h"
+
+#define SESSIONS_MAX         16384 /* per worker */
+#define SESSION_PENDING_MAX  4096  /* requests in flight in one session, whatever the rules say */
+#define SESSION_OUTBOX_EXTRA 64 /* messages waiting besides results; beyond: the peer is dropped   \
+                                 */
+#define SEND_PARALLEL_MAX  128  /* messages of one session with the kernel at once */
+#define TIMEOUT_DEFAULT_MS 30000
+
+/* Of the whole daemon, for `status`. */
+struct status_source {
+    uint64_t start_us;
+    struct counters **counters; /* of all workers */
+    unsigned n_workers;
+    const struct ring_features *ring;
+};
+
+struct front {
+    struct conn_env env;
+    struct config *config; /* what new requests are decided by */
+    struct quota_table *quotas;
+    struct counters *counters;
+    const struct status_source *status;
+    struct list peers;
+    struct list relays;
+    bool is_draining; /* no new sessions and requests */
+    uint8_t scratch[WIRE_MESSAGE_MAX];
+};

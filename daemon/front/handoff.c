@@ -1,0 +1,268 @@
+/* From connections that are set up to a result with fds on its way to the client.
+ *
+ * The kernel reads the fds while it sends, so they stay ours until the send is over and are closed
+ * then: a copy kept longer would keep the connection open when the client closes. Relays start then
+ * too.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/base/log.h"
+#include "daemon/front/relays.h"
+#include "daemon/front/request.h"
+#include "proto/cleanup.h"
+
+static void count_failure(struct counters *counters, enum stage stage)
+{
+    switch (stage) {
+    case STAGE_REQUEST:
+        counter_add(&counters->failed_request, 1);
+        break;
+    case STAGE_POLICY:
+        counter_add(&counters->failed_policy, 1);
+        break;
+    case STAGE_RESOLVE:
+        counter_add(&counters->failed_resolve, 1);
+        break;
+    case STAGE_CONNECT:
+        counter_add(&counters->failed_connect, 1);
+        break;
+    case STAGE_PROXY:
+        counter_add(&counters->failed_proxy, 1);
+        break;
+    case STAGE_TLS:
+        counter_add(&counters->failed_tls, 1);
+        break;
+    case STAGE_UPGRADE:
+        counter_add(&counters->failed_upgrade, 1);
+        break;
+    case STAGE_STARTTLS:
+        counter_add(&counters->failed_starttls, 1);
+        break;
+    case STAGE_HANDOFF:
+        counter_add(&counters->failed_handoff, 1);
+        break;
+    }
+}
+
+static void fill_failure(struct message_result *result, const struct failure *failure)
+{
+    result->code = failure->code;
+    result->stage = (uint8_t)failure->stage;
+    result->hop = failure->hop;
+    result->sys_errno = (uint32_t)failure->sys_errno;
+    if (failure->detail[0])
+        result->detail = text_of(failure->detail);
+}
+
+static void log_failure(const struct peer *peer, const struct failure *failure, const char *target)
+{
+    log_info("uid %u pid %d: %s%s%s: %s%s%s", peer->identity.uid, peer->identity.pid, target,
+             *target ? ": " : "", stage_name(failure->stage), error_text(failure->code),
+             failure->detail[0] ? ": " : "", failure->detail);
+}
+
+static void send_failure(struct peer *peer, uint64_t id, const struct failure *failure,
+                         const char *target)
+{
+    struct message_result result = {0};
+    struct front *front = peer->front;
+
+    count_failure(front->counters, failure->stage);
+    log_failure(peer, failure, target);
+    fill_failure(&result, failure);
+    peer_send_bytes(peer, front->scratch,
+                    message_encode_result(front->scratch, sizeof front->scratch, id, &result));
+}
+
+void request_send_failure(struct peer *peer, uint64_t id, const struct failure *failure)
+{
+    send_failure(peer, id, failure, "");
+}
+
+/* The certificates are owned by the caller until the message is encoded. */
+static void fill_chain(struct message_result *result, const struct conn *conn)
+{
+    const struct tls_session *session = channel_top(&conn->channel);
+
+    while (session && result->n_chain < MESSAGE_CHAIN_MAX) {
+        uint8_t *der;
+        ssize_t n = tls_session_chain(session, result->n_chain, &der);
+
+        if (n < 0)
+            return;
+        result->chain[result->n_chain++] = (struct text){(char *)der, (size_t)n};
+    }
+}
+
+static void free_chain(struct message_result *result)
+{
+    for (size_t i = 0; i < result->n_chain; i++)
+        free((char *)(uintptr_t)result->chain[i].data);
+}
+
+static void fill_success(struct message_result *result, const struct conn *conn,
+                         struct tls_info *info)
+{
+    const struct plan *plan = &conn->params->plan;
+    socklen_t n = sizeof result->local;
+
+    result->handoff = (uint8_t)conn->handoff;
+    conn_peer(conn, &result->peer);
+    /* Of a socket it gets itself the client can ask the kernel. */
+    if (conn->handoff == HANDOFF_RELAY &&
+        getsockname(conn->channel.fd, (struct sockaddr *)&result->local, &n) < 0)
+        result->local.ss_family = AF_UNSPEC;
+    if (channel_top(&conn->channel)) {
+        tls_session_info(channel_top(&conn->channel), info);
+        result->tls_version = info->version;
+        result->tls_cipher = text_of(info->cipher);
+        if (info->alpn[0])
+            result->alpn = text_of(info->alpn);
+        fill_chain(result, conn);
+    }
+    for (size_t i = 0; i < plan->n_steps; i++)
+        result->times[result->n_times++] = (struct message_time){
+            .stage = (uint8_t)step_stage(plan->steps[i]), .us = conn->times_us[i]};
+}
+
+static const struct conn *first_connected(const struct request *request)
+{
+    for (unsigned i = 0; i < request->n_conns; i++) {
+        if (request->conns[i].failure.code == ERROR_NONE)
+            return &request->conns[i];
+    }
+    return NULL;
+}
+
+/* Turns one connection into an fd for the client. */
+static int take_fd(struct request *request, struct conn *conn, int *ret_fd)
+{
+    struct front_relay *relay;
+    int r;
+
+    if (conn->handoff == HANDOFF_TCP) {
+        *ret_fd = TAKE_FD(conn->channel.fd);
+        return 0;
+    }
+    if (request->n_relays_charged > 0)
+        request->n_relays_charged--;
+    else if (!quota_charge(request->quota, QUOTA_RELAYS, 1, request->route.rule->max_relays))
+        return -EDQUOT;
+    r = relays_new(&relay, request->peer->front, &conn->channel, request->route.rule,
+                   request->quota, ret_fd);
+    if (r < 0) {
+        quota_release(request->quota, QUOTA_RELAYS, 1);
+        return r;
+    }
+    list_append(&request->relays, &relay->node);
+    return 0;
+}
+
+static void discard_relays(struct request *request)
+{
+    struct list *node;
+
+    while ((node = list_pop(&request->relays)))
+        relays_discard(container_of(node, struct front_relay, node));
+}
+
+static void start_relays(struct request *request)
+{
+    struct list *node;
+    uint8_t index = 0;
+
+    while ((node = list_pop(&request->relays)))
+        relays_start(container_of(node, struct front_relay, node), request->peer, request->id,
+                     index++);
+}
+
+static void result_sent(struct outgoing *out, int res)
+{
+    struct request *request = out->owner;
+    struct counters *counters = request->peer->front->counters;
+
+    if (res < 0) {
+        discard_relays(request);
+    } else {
+        if (list_is_empty(&request->relays))
+            counter_add(&counters->connected_tcp, out->n_fds);
+        else
+            counter_add(&counters->connected_relay, out->n_fds);
+        start_relays(request);
+    }
+    request_free(request);
+}
+
+/* Takes the fds of all connections that are of the same kind as `first`. Returns the message, or
+ * NULL with a failure. */
+static struct outgoing *make_result(struct request *request, const struct conn *first,
+                                    struct failure *failure)
+{
+    struct front *front = request->peer->front;
+    struct message_result result = {0};
+    enum handoff kind = first->handoff;
+    struct outgoing *out;
+    struct tls_info info;
+    unsigned n_fds = 0;
+    ssize_t n;
+    int r = 0;
+
+    fill_success(&result, first, &info);
+    n = message_encode_result(front->scratch, sizeof front->scratch, request->id, &result);
+    free_chain(&result);
+    assert(n > 0);
+    out = outgoing_new(request->peer, front->scratch, (size_t)n, request->n_conns);
+    for (unsigned i = 0; out && i < request->n_conns; i++) {
+        struct conn *conn = &request->conns[i];
+
+        if (conn->failure.code != ERROR_NONE || conn->handoff != kind)
+            continue;
+        r = take_fd(request, conn, &out->fds[n_fds]);
+        if (r < 0)
+            break;
+        n_fds++;
+    }
+    if (out && n_fds > 0) {
+        out->n_fds = n_fds;
+        return out;
+    }
+    failure_set(failure, r == -EDQUOT ? ERROR_OVER_LIMIT : ERROR_NO_RESOURCES, -r);
+    failure->stage = STAGE_HANDOFF;
+    outgoing_free(out);
+    return NULL;
+}
+
+void request_hand_over(struct request *request)
+{
+    struct peer *peer = request->peer;
+    const struct conn *first = first_connected(request);
+    struct failure failure = {.code = ERROR_CANCELLED, .stage = STAGE_REQUEST};
+    struct outgoing *out = NULL;
+    char target[TARGET_TEXT_MAX];
+
+    request->is_handed_over = true;
+    ring_timer_clear(peer->front->env.ring, &request->deadline);
+    if (peer->is_closing || peer->is_failing) {
+        request_free(request);
+        return;
+    }
+    if (request->aborted == ERROR_CANCELLED)
+        first = NULL;
+    else if (first)
+        out = make_result(request, first, &failure);
+    else
+        failure = request->conns[0].failure;
+    if (out) {
+        out->owner = request;
+        out->sent = result_sent;
+        peer_send(out);
+        return;
+    }
+    target_format(&request->params.target, target);
+    send_failure(peer, request->id, &failure, target);
+    request_free(request);
+}

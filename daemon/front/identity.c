@@ -1,0 +1,112 @@
+#include "daemon/front/identity.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proto/cleanup.h"
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+#define PASSWD_BUFFER 16384
+
+static int read_groups(int socket, gid_t **ret_groups, size_t *ret_n)
+{
+    socklen_t size = 64 * sizeof(gid_t);
+
+    for (;;) {
+        CLEANUP(freep) gid_t *groups = malloc(size > 0 ? size : 1);
+
+        if (!groups)
+            return -ENOMEM;
+        if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0) {
+            *ret_groups = TAKE_PTR(groups);
+            *ret_n = size / sizeof(gid_t);
+            return 0;
+        }
+        /* On ERANGE the kernel says how much it needs. */
+        if (errno != ERANGE || size > IDENTITY_GROUPS_MAX * sizeof(gid_t))
+            return -errno;
+    }
+}
+
+int identity_init(struct identity *identity, int socket, const char *listener)
+{
+    struct ucred creds;
+    socklen_t size = sizeof creds;
+    gid_t *groups;
+    size_t n_groups;
+    int r;
+
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &creds, &size) < 0)
+        return -errno;
+    r = read_groups(socket, &groups, &n_groups);
+    if (r < 0)
+        return r;
+    *identity = (struct identity){.pid = creds.pid,
+                                  .uid = creds.uid,
+                                  .gid = creds.gid,
+                                  .groups = groups,
+                                  .n_groups = n_groups,
+                                  .listener = listener};
+    return 0;
+}
+
+static int find_user(const char *user, struct passwd *ret, char *buffer, size_t size)
+{
+    struct passwd *found = NULL;
+    char *end;
+    unsigned long uid = strtoul(user, &end, 10);
+    int r;
+
+    if (*user && !*end && uid < UINT32_MAX)
+        r = getpwuid_r((uid_t)uid, ret, buffer, size, &found);
+    else
+        r = getpwnam_r(user, ret, buffer, size, &found);
+    if (r != 0)
+        return -r;
+    return found ? 0 : -ENOENT;
+}
+
+int identity_init_user(struct identity *identity, const char *user, const char *listener)
+{
+    CLEANUP(freep) gid_t *groups = NULL;
+    CLEANUP(freep) char *buffer = malloc(PASSWD_BUFFER);
+    struct passwd passwd;
+    int n = 64, r;
+
+    if (!buffer)
+        return -ENOMEM;
+    r = find_user(user, &passwd, buffer, PASSWD_BUFFER);
+    if (r < 0)
+        return r;
+    for (;;) {
+        int size = n;
+
+        free(TAKE_PTR(groups));
+        groups = calloc((size_t)size, sizeof *groups);
+        if (!groups)
+            return -ENOMEM;
+        if (getgrouplist(passwd.pw_name, passwd.pw_gid, groups, &n) >= 0)
+            break;
+        if (n <= size || n > IDENTITY_GROUPS_MAX)
+            return -ERANGE;
+    }
+    *identity = (struct identity){.uid = passwd.pw_uid,
+                                  .gid = passwd.pw_gid,
+                                  .groups = TAKE_PTR(groups),
+                                  .n_groups = (size_t)n,
+                                  .listener = listener};
+    return 0;
+}
+
+void identity_deinit(struct identity *identity)
+{
+    free(TAKE_PTR(identity->groups));
+    identity->n_groups = 0;
+}

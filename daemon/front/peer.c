@@ -1,0 +1,356 @@
+/* Receiving is one multishot receive with the sender's credentials; every message must come from
+ * the process that opened the session. Sending keeps several messages with the kernel at once:
+ * results carry ids, their order does not matter. `ended` follows its result because the relay
+ * starts after the result is out.
+ */
+#include "daemon/front/peer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "daemon/base/log.h"
+#include "daemon/front/identity.h"
+#include "daemon/front/relays.h"
+#include "daemon/front/report.h"
+#include "daemon/front/request.h"
+#include "proto/cleanup.h"
+
+static void received(struct op *op, int res, uint32_t flags);
+
+void peer_new_consume_fd(struct front *front, int fd, const char *listener)
+{
+    struct peer *peer = NULL;
+    int r = -EAGAIN;
+
+    if (counter_get(&front->counters->sessions_now) < SESSIONS_MAX && !front->is_draining)
+        peer = calloc(1, sizeof *peer);
+    if (peer)
+        r = identity_init(&peer->identity, fd, listener);
+    if (r < 0) {
+        counter_add(&front->counters->sessions_refused, 1);
+        free(peer);
+        ring_close_consume_fd(front->env.ring, fd);
+        return;
+    }
+    peer->front = front;
+    peer->fd = fd;
+    list_init(&peer->requests);
+    list_init(&peer->relays);
+    list_init(&peer->sending);
+    list_init(&peer->queued);
+    list_append(&front->peers, &peer->node);
+    counter_add(&front->counters->sessions, 1);
+    counter_add(&front->counters->sessions_now, 1);
+    op_init(&peer->recv_op, received);
+    ring_recv_messages(front->env.ring, &peer->recv_op, fd);
+}
+
+void peer_free_if_idle(struct peer *peer)
+{
+    if (!peer->is_closing || peer->n_holds > 0 || peer->n_requests > 0 || peer->n_sending > 0 ||
+        op_is_pending(&peer->recv_op))
+        return;
+    assert(peer->n_queued == 0);
+    list_remove(&peer->node);
+    counter_sub(&peer->front->counters->sessions_now, 1);
+    ring_close_consume_fd(peer->front->env.ring, peer->fd);
+    identity_deinit(&peer->identity);
+    free(peer);
+}
+
+/* Messages that wait will never go; those with the kernel are hurried. */
+static void drop_outgoing(struct peer *peer)
+{
+    struct list *node;
+
+    while ((node = list_pop(&peer->queued))) {
+        struct outgoing *out = container_of(node, struct outgoing, node);
+
+        peer->n_queued--;
+        if (out->sent)
+            out->sent(out, -ECONNRESET);
+        outgoing_free(out);
+    }
+    list_for_each (&peer->sending, sending)
+        ring_cancel(peer->front->env.ring, &container_of(sending, struct outgoing, node)->op);
+}
+
+void peer_close(struct peer *peer)
+{
+    if (peer->is_closing)
+        return;
+    peer->is_closing = true;
+    ring_cancel(peer->front->env.ring, &peer->recv_op);
+    relays_forget_peer(peer);
+    peer->n_holds++;
+    list_for_each (&peer->requests, node)
+        request_abandon(container_of(node, struct request, node));
+    drop_outgoing(peer);
+    peer->n_holds--;
+    peer_free_if_idle(peer);
+}
+
+struct outgoing *outgoing_new(struct peer *peer, const void *data, size_t n, size_t n_fds)
+{
+    struct outgoing *out = malloc(sizeof *out + n);
+
+    if (!out)
+        return NULL;
+    memset(out, 0, offsetof(struct outgoing, msg));
+    out->fds = n_fds > 0 ? malloc(n_fds * sizeof *out->fds) : NULL;
+    if (n_fds > 0 && !out->fds) {
+        free(out);
+        return NULL;
+    }
+    list_init(&out->node);
+    out->peer = peer;
+    out->n_fds = n_fds;
+    for (size_t i = 0; i < n_fds; i++)
+        out->fds[i] = -1;
+    out->n = n;
+    memcpy(out->data, data, n);
+    return out;
+}
+
+struct outgoing *outgoing_free(struct outgoing *out)
+{
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < out->n_fds; i++)
+        ring_close_consume_fd(out->peer->front->env.ring, out->fds[i]);
+    free(out->fds);
+    free(out);
+    return NULL;
+}
+
+static void outgoing_done(struct op *op, int res, uint32_t flags);
+
+static void start_sending(struct outgoing *out)
+{
+    struct peer *peer = out->peer;
+
+    list_append(&peer->sending, &out->node);
+    peer->n_sending++;
+    op_init(&out->op, outgoing_done);
+    fdmsg_build(&out->msg, out->data, out->n, out->fds, out->n_fds);
+    ring_sendmsg(peer->front->env.ring, &out->op, peer->fd, &out->msg.header, 0);
+}
+
+void peer_send(struct outgoing *out)
+{
+    struct peer *peer = out->peer;
+
+    if (peer->is_closing) {
+        if (out->sent)
+            out->sent(out, -ECONNRESET);
+        outgoing_free(out);
+    } else if (peer->n_sending < SEND_PARALLEL_MAX) {
+        start_sending(out);
+    } else {
+        list_append(&peer->queued, &out->node);
+        peer->n_queued++;
+    }
+}
+
+static void outgoing_done(struct op *op, int res, uint32_t flags)
+{
+    struct outgoing *out = container_of(op, struct outgoing, op);
+    struct peer *peer = out->peer;
+    struct list *next;
+    bool was_last_word = peer->is_failing;
+
+    (void)flags;
+    list_remove(&out->node);
+    if (out->sent)
+        out->sent(out, res < 0 ? res : 0);
+    outgoing_free(out);
+    peer->n_sending--;
+    if (peer->is_closing) {
+        peer_free_if_idle(peer);
+        return;
+    }
+    next = list_pop(&peer->queued);
+    if (next) {
+        peer->n_queued--;
+        start_sending(container_of(next, struct outgoing, node));
+    }
+    /* EPIPE, ECONNRESET: gone. ETOOMANYREFS: it does not take the fds it is sent. */
+    if (res < 0 || (was_last_word && peer->n_sending == 0))
+        peer_close(peer);
+}
+
+void peer_send_bytes(struct peer *peer, const void *data, ssize_t n)
+{
+    struct outgoing *out = NULL;
+
+    assert(n > 0);
+    if (peer->is_closing)
+        return;
+    if (peer->n_sending + peer->n_queued <
+        SESSION_PENDING_MAX + SEND_PARALLEL_MAX + SESSION_OUTBOX_EXTRA)
+        out = outgoing_new(peer, data, (size_t)n, 0);
+    if (out)
+        peer_send(out);
+    else
+        peer_close(peer);
+}
+
+void peer_fail(struct peer *peer, enum error_code code, const char *detail)
+{
+    struct message_error error = {.code = code, .detail = text_of(detail)};
+    struct front *front = peer->front;
+
+    if (peer->is_failing || peer->is_closing)
+        return;
+    counter_add(&front->counters->protocol_errors, 1);
+    log_info("session of uid %u pid %d dropped: %s: %s", peer->identity.uid, peer->identity.pid,
+             error_text(code), detail);
+    peer->is_failing = true;
+    list_for_each (&peer->requests, node)
+        request_abandon(container_of(node, struct request, node));
+    peer_send_bytes(peer, front->scratch,
+                    message_encode_error(front->scratch, sizeof front->scratch, 0, &error));
+}
+
+/* Messages */
+
+static void on_hello(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
+{
+    struct front *front = peer->front;
+    struct message_welcome welcome = {.version = WIRE_VERSION,
+                                      .software = text_of("fdiald/" PACKAGE_VERSION),
+                                      .message_max = WIRE_REQUEST_MAX,
+                                      .pending_max = SESSION_PENDING_MAX,
+                                      .count_max = MESSAGE_COUNT_MAX};
+    struct message_hello hello;
+    const char *error;
+
+    (void)head;
+    if (message_decode_hello(reader, &hello, &error) < 0) {
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
+        return;
+    }
+    if (peer->has_hello) {
+        peer_fail(peer, ERROR_BAD_MESSAGE, "a second hello");
+        return;
+    }
+    peer->has_hello = true;
+    peer_send_bytes(peer, front->scratch,
+                    message_encode_welcome(front->scratch, sizeof front->scratch, &welcome));
+}
+
+static void on_connect(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
+{
+    struct message_connect connect;
+    const char *error;
+
+    if (message_decode_connect(reader, &connect, &error) < 0)
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
+    else
+        request_connect(peer, head->id, &connect);
+}
+
+static void on_cancel(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
+{
+    const char *error;
+
+    if (message_decode_empty(reader, &error) < 0)
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
+    else
+        request_cancel(peer, head->id);
+}
+
+static void on_explain(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
+{
+    struct message_explain explain;
+    const char *error;
+
+    if (message_decode_explain(reader, &explain, &error) < 0)
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
+    else
+        report_explain(peer, head->id, &explain);
+}
+
+static void on_status(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
+{
+    const char *error;
+
+    if (message_decode_empty(reader, &error) < 0)
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
+    else
+        report_status(peer, head->id);
+}
+
+static const struct handler {
+    enum wire_type type;
+    void (*fn)(struct peer *peer, const struct wire_head *head, struct wire_reader reader);
+} handlers[] = {
+    {WIRE_HELLO, on_hello},     {WIRE_CONNECT, on_connect}, {WIRE_CANCEL, on_cancel},
+    {WIRE_EXPLAIN, on_explain}, {WIRE_STATUS, on_status},
+};
+
+static bool is_from_opener(struct peer *peer, const struct ring_message *m)
+{
+    if (!m->has_creds || m->creds.pid != peer->identity.pid)
+        return false;
+    if (!peer->has_sender) {
+        peer->sender = m->creds;
+        peer->has_sender = true;
+    }
+    return m->creds.uid == peer->sender.uid && m->creds.gid == peer->sender.gid;
+}
+
+static void dispatch(struct peer *peer, const struct ring_message *m)
+{
+    struct wire_reader reader;
+    struct wire_head head;
+
+    if (m->is_truncated || m->n > WIRE_REQUEST_MAX) {
+        peer_fail(peer, ERROR_BAD_MESSAGE, "a message is longer than 16384 bytes");
+        return;
+    }
+    if (!is_from_opener(peer, m)) {
+        peer_fail(peer, ERROR_WRONG_SENDER, "open a session of your own (after fork too)");
+        return;
+    }
+    if (wire_read_head(&reader, m->data, m->n, &head) < 0) {
+        peer_fail(peer, ERROR_BAD_MESSAGE, "the head is short, has flags, or a wrong length");
+        return;
+    }
+    if (!peer->has_hello && head.type != WIRE_HELLO) {
+        peer_fail(peer, ERROR_BAD_MESSAGE, "the first message must be hello");
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+        if (handlers[i].type == head.type) {
+            handlers[i].fn(peer, &head, reader);
+            return;
+        }
+    }
+    peer_fail(peer, ERROR_BAD_MESSAGE, "unknown message type");
+}
+
+static void received(struct op *op, int res, uint32_t flags)
+{
+    struct peer *peer = container_of(op, struct peer, recv_op);
+    struct ring *ring = peer->front->env.ring;
+    struct ring_message message;
+    bool is_over = res < 0 && res != -ENOBUFS;
+
+    if (res >= 0) {
+        is_over = ring_message_get(ring, res, flags, &message) < 0;
+        peer->n_holds++;
+        if (!is_over && !peer->is_failing && !peer->is_closing)
+            dispatch(peer, &message);
+        peer->n_holds--;
+    }
+    if (peer->is_closing)
+        peer_free_if_idle(peer);
+    else if (is_over)
+        peer_close(peer);
+    else if (!op_is_pending(op))
+        ring_recv_messages(ring, op, peer->fd);
+}

@@ -1,0 +1,68 @@
+/* One session: receives messages, checks their sender, dispatches them; sends what others have to
+ * say.
+ *
+ * A peer that breaks the protocol gets one error and is dropped. A dropped peer is freed when none
+ * of its requests and messages is in flight any more. */
+#pragma once
+
+#include "daemon/front/front.h"
+#include "daemon/policy/policy.h"
+#include "proto/fdmsg.h"
+
+struct peer {
+    struct list node; /* in front->peers */
+    struct front *front;
+    int fd;
+    struct op recv_op;
+    struct identity identity;
+    struct ucred sender; /* of the first message; of every other too */
+    bool has_sender;
+    bool has_hello;
+    bool is_failing; /* an error message is on its way, then it is dropped */
+    bool is_closing;
+    struct list requests;
+    unsigned n_requests;
+    unsigned n_holds;    /* by functions that go on using it after something that may end it */
+    struct list relays;  /* whose end is to be told */
+    struct list sending; /* outgoing messages with the kernel */
+    struct list queued;  /* and those that wait for a place there */
+    unsigned n_sending;
+    unsigned n_queued;
+};
+
+/* An outgoing message. The kernel reads all of it, fds included, until `sent` is called (res: 0 or
+ * -errno); after that it is freed and its fds are closed. */
+struct outgoing;
+typedef void outgoing_fn(struct outgoing *out, int res);
+
+struct outgoing {
+    struct list node;
+    struct peer *peer;
+    struct op op;
+    outgoing_fn *sent; /* may be NULL */
+    void *owner;
+    struct fdmsg msg;
+    int *fds; /* owned */
+    size_t n_fds;
+    size_t n;
+    uint8_t data[];
+};
+
+/* Takes a freshly accepted socket; on failure it is closed. */
+void peer_new_consume_fd(struct front *front, int fd, const char *listener);
+/* Drops the session; frees at once or later. */
+void peer_close(struct peer *peer);
+/* To be called when a request or relay of a closing peer is gone. */
+void peer_free_if_idle(struct peer *peer);
+
+/* Makes a message of n encoded bytes with room for n_fds (set to -1). NULL without memory. */
+struct outgoing *outgoing_new(struct peer *peer, const void *data, size_t n, size_t n_fds);
+struct outgoing *outgoing_free(struct outgoing *out);
+/* Sends it, now or when there is room; `sent` may be called from inside when the peer is closing.
+ */
+void peer_send(struct outgoing *out);
+/* The same for messages without fds and owner; without memory, or for a peer that does not read,
+ * the peer is dropped. Negative n: it did not fit, a bug. */
+void peer_send_bytes(struct peer *peer, const void *data, ssize_t n);
+/* One error message, then the end. */
+void peer_fail(struct peer *peer, enum error_code code, const char *detail);

@@ -1,0 +1,138 @@
+/* explain: the decision and the plan, without connecting or asking DNS. What another user would get
+ * is for root and the daemon's own user only. status: one "key=value" a line of the daemon's state.
+ */
+#include "daemon/front/report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "daemon/front/identity.h"
+#include "daemon/front/request.h"
+#include "proto/cleanup.h"
+
+static void send_explained(struct peer *peer, uint64_t id, const struct message_explained *m)
+{
+    struct front *front = peer->front;
+
+    peer_send_bytes(peer, front->scratch,
+                    message_encode_explained(front->scratch, sizeof front->scratch, id, m));
+}
+
+static void explain_failure(struct peer *peer, uint64_t id, const struct failure *failure)
+{
+    struct message_explained m = {.code = failure->code};
+
+    if (failure->detail[0])
+        m.detail = text_of(failure->detail);
+    send_explained(peer, id, &m);
+}
+
+/* Whose rights are asked about: the peer's own, or as_user's. */
+static bool find_identity(struct peer *peer, struct text as_user, struct identity *ret,
+                          struct failure *failure)
+{
+    char user[65] = "";
+    int r;
+
+    if (peer->identity.uid != 0 && peer->identity.uid != getuid()) {
+        failure_format(failure, ERROR_DENIED, 0,
+                       "only root and the daemon's user may ask for others");
+        return false;
+    }
+    memcpy(user, as_user.data, as_user.n);
+    r = identity_init_user(ret, user, peer->identity.listener);
+    if (r == 0)
+        return true;
+    failure_format(failure, ERROR_BAD_OPTION, -r, "no such user: %s", user);
+    return false;
+}
+
+static void explain_as(struct peer *peer, uint64_t id, const struct identity *identity,
+                       struct text text)
+{
+    struct message_explained m = {0};
+    char plan_text[PLAN_TEXT_MAX];
+    struct failure failure;
+    struct target target;
+    struct route route;
+    struct plan plan;
+
+    if (!request_route(peer->front, identity, text, NULL, HANDOFF_ALL, &target, &route, &plan,
+                       &failure)) {
+        explain_failure(peer, id, &failure);
+        return;
+    }
+    plan_format(&plan, &target, plan_text);
+    m.rule = text_of(route.rule->name);
+    m.plan = text_of(plan_text);
+    send_explained(peer, id, &m);
+}
+
+void report_explain(struct peer *peer, uint64_t id, const struct message_explain *message)
+{
+    struct identity other;
+    struct failure failure;
+
+    if (!message->as_user.data) {
+        explain_as(peer, id, &peer->identity, message->target);
+        return;
+    }
+    if (!find_identity(peer, message->as_user, &other, &failure)) {
+        explain_failure(peer, id, &failure);
+        return;
+    }
+    explain_as(peer, id, &other, message->target);
+    identity_deinit(&other);
+}
+
+static void put_stat(struct wire_writer *w, const char *key, const char *value)
+{
+    char line[256];
+
+    snprintf(line, sizeof line, "%s=%s", key, value);
+    wire_put_bytes(w, ATTR_STAT, line, strlen(line));
+}
+
+static void put_number(struct wire_writer *w, const char *key, uint64_t value)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    put_stat(w, key, text);
+}
+
+static void put_counters(struct wire_writer *w, const struct status_source *status)
+{
+    uint64_t sum;
+
+#define X(name)                                                                                    \
+    sum = 0;                                                                                       \
+    for (unsigned i = 0; i < status->n_workers; i++)                                               \
+        sum += counter_get(&status->counters[i]->name);                                            \
+    put_number(w, #name, sum);
+    COUNTER_LIST(X)
+#undef X
+}
+
+void report_status(struct peer *peer, uint64_t id)
+{
+    struct front *front = peer->front;
+    const struct status_source *status = front->status;
+    const struct ring_features *features = ring_features(front->env.ring);
+    struct wire_writer w;
+
+    wire_begin(&w, front->scratch, sizeof front->scratch, WIRE_STATUS_REPLY, id);
+    put_stat(&w, "version", PACKAGE_VERSION);
+    put_number(&w, "uptime_seconds", (ring_now_us(front->env.ring) - status->start_us) / 1000000);
+    put_number(&w, "workers", status->n_workers);
+    put_number(&w, "rules", front->config->n_rules);
+    put_stat(&w, "seal", front->env.caps->can_seal ? "yes" : front->env.caps->seal_reason);
+    put_stat(&w, "ring_setsockopt", features->has_setsockopt ? "yes" : "no");
+    put_number(&w, "ring_entries", features->entries);
+    put_counters(&w, status);
+    if (wire_end(&w) == 0)
+        peer_send_bytes(peer, front->scratch, (ssize_t)w.length);
+}

@@ -1,0 +1,8 @@
+/* Answers about the daemon itself: explain and status. */
+#pragma once
+
+#include "daemon/front/peer.h"
+#include "proto/message.h"
+
+void report_explain(struct peer *peer, uint64_t id, const struct message_explain *message);
+void report_status(struct peer *peer, uint64_t id);

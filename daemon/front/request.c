@@ -1,0 +1,283 @@
+/* Checks come in the order in which they are cheap: options, policy, plan, quota; only then is
+ * anything allocated or asked of the network.
+ */
+#include "daemon/front/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "proto/cleanup.h"
+
+static const struct text alpn_of_https = {"http/1.1", 8};
+
+bool request_route(const struct front *front, const struct identity *identity, struct text target,
+                   const char *tls_name, unsigned handoff, struct target *ret_target,
+                   struct route *ret_route, struct plan *ret_plan, struct failure *ret_failure)
+{
+    const char *error;
+
+    if (target_parse(target.data, target.n, ret_target, &error) < 0) {
+        failure_format(ret_failure, ERROR_BAD_TARGET, 0, "%s", error);
+        return false;
+    }
+    return policy_decide(front->config, identity, ret_target, tls_name, handoff, ret_route,
+                         ret_failure) &&
+           plan_make(ret_target, ret_route, front->env.caps, ret_plan, ret_failure);
+}
+
+static struct request *find(struct peer *peer, uint64_t id)
+{
+    list_for_each (&peer->requests, node) {
+        struct request *request = container_of(node, struct request, node);
+
+        if (request->id == id)
+            return request;
+    }
+    return NULL;
+}
+
+/* Options that go with other targets only. */
+static bool check_options(const struct message_connect *m, const struct target *target,
+                          struct failure *failure)
+{
+    const char *what = NULL;
+
+    if (!scheme_is_tls(target->scheme) && m->n_alpn > 0)
+        what = "alpn needs a TLS target";
+    else if (!scheme_is_tls(target->scheme) && m->tls_name.data)
+        what = "tls-name needs a TLS target";
+    else if (target->scheme != SCHEME_WS && target->scheme != SCHEME_WSS &&
+             (m->n_headers > 0 || m->n_subprotocols > 0))
+        what = "header and subprotocol need a ws or wss target";
+    else if (target->scheme == SCHEME_UNIX && m->family != 0)
+        what = "a Unix socket has no address family";
+    if (!what)
+        return true;
+    failure_format(failure, ERROR_BAD_OPTION, 0, "%s", what);
+    return false;
+}
+
+static bool check_tls_name(const struct message_connect *m, char name[TARGET_HOST_MAX + 1],
+                           struct failure *failure)
+{
+    const char *error;
+
+    if (!m->tls_name.data || host_parse_name(m->tls_name.data, m->tls_name.n, name, &error) == 0)
+        return true;
+    failure_format(failure, ERROR_BAD_OPTION, 0, "tls-name: %s", error);
+    return false;
+}
+
+/* Charges the quota for `count` connections. The request exists then, with nothing in flight. */
+static struct request *request_new(struct peer *peer, uint64_t id, const struct route *route,
+                                   const struct plan *plan, unsigned count, struct failure *failure)
+{
+    const struct rule *rule = route->rule;
+    struct quota *quota = quota_get(peer->front->quotas, peer->identity.uid, rule->name);
+    bool is_relay = plan->handoff == HANDOFF_RELAY;
+    struct request *request;
+
+    if (!quota || !quota_charge(quota, QUOTA_PENDING, count, rule->max_pending)) {
+        failure_format(failure, ERROR_OVER_LIMIT, 0, "max-pending of rule \"%s\"", rule->name);
+        quota_put(quota);
+        return NULL;
+    }
+    if (is_relay && !quota_charge(quota, QUOTA_RELAYS, count, rule->max_relays)) {
+        failure_format(failure, ERROR_OVER_LIMIT, 0, "max-relays of rule \"%s\"", rule->name);
+        quota_release(quota, QUOTA_PENDING, count);
+        quota_put(quota);
+        return NULL;
+    }
+    request = calloc(1, sizeof *request + count * sizeof request->conns[0]);
+    if (!request) {
+        failure_set(failure, ERROR_NO_RESOURCES, 0);
+        quota_release(quota, QUOTA_PENDING, count);
+        if (is_relay)
+            quota_release(quota, QUOTA_RELAYS, count);
+        quota_put(quota);
+        return NULL;
+    }
+    request->peer = peer;
+    request->id = id;
+    request->config = config_ref(peer->front->config);
+    request->route = *route;
+    request->quota = quota;
+    request->n_conns = count;
+    request->n_relays_charged = is_relay ? count : 0;
+    list_init(&request->relays);
+    list_append(&peer->requests, &request->node);
+    peer->n_requests++;
+    counter_add(&peer->front->counters->requests_now, 1);
+    return request;
+}
+
+struct request *request_free(struct request *request)
+{
+    struct peer *peer = request->peer;
+
+    ring_timer_clear(peer->front->env.ring, &request->deadline);
+    for (unsigned i = 0; i < request->n_conns; i++)
+        conn_deinit(&request->conns[i]);
+    quota_release(request->quota, QUOTA_PENDING, request->n_conns);
+    if (request->n_relays_charged > 0)
+        quota_release(request->quota, QUOTA_RELAYS, request->n_relays_charged);
+    quota_put(request->quota);
+    config_unref(request->config);
+    free(request->alpn_names);
+    list_remove(&request->node);
+    free(request);
+    peer->n_requests--;
+    counter_sub(&peer->front->counters->requests_now, 1);
+    peer_free_if_idle(peer);
+    return NULL;
+}
+
+/* The names outlive the message. */
+static int copy_alpn(struct request *request, const struct message_connect *m)
+{
+    struct conn_params *params = &request->params;
+    size_t size = 0;
+    char *next;
+
+    if (m->n_alpn == 0) {
+        if (params->target.scheme == SCHEME_HTTPS)
+            params->alpn[params->n_alpn++] = alpn_of_https;
+        return 0;
+    }
+    for (size_t i = 0; i < m->n_alpn; i++)
+        size += m->alpn[i].n;
+    next = request->alpn_names = malloc(size);
+    if (!next)
+        return -1;
+    for (size_t i = 0; i < m->n_alpn; i++) {
+        memcpy(next, m->alpn[i].data, m->alpn[i].n);
+        params->alpn[params->n_alpn++] = (struct text){next, m->alpn[i].n};
+        next += m->alpn[i].n;
+    }
+    return 0;
+}
+
+static void conn_ended(struct conn *conn);
+static void deadline_passed(struct timer *timer);
+
+static void start(struct request *request, uint32_t timeout_ms)
+{
+    const struct conn_env *env = &request->peer->front->env;
+
+    timer_init(&request->deadline, deadline_passed);
+    ring_timer_set(env->ring, &request->deadline,
+                   ring_now_us(env->ring) +
+                       (timeout_ms ? timeout_ms : TIMEOUT_DEFAULT_MS) * US_PER_MS);
+    /* One more than there are, so that the last to end from inside is not the last of all. */
+    request->n_running = request->n_conns + 1;
+    for (unsigned i = 0; i < request->n_conns; i++)
+        conn_start(&request->conns[i]);
+    if (--request->n_running == 0)
+        request_hand_over(request);
+}
+
+static bool prepare(struct peer *peer, uint64_t id, const struct message_connect *m,
+                    struct request **ret, struct failure *failure)
+{
+    struct front *front = peer->front;
+    char tls_name[TARGET_HOST_MAX + 1] = "";
+    unsigned handoff = m->handoff ? m->handoff : HANDOFF_TCP | HANDOFF_RELAY;
+    struct request *request;
+    struct target target;
+    struct route route;
+    struct plan plan;
+
+    if (front->is_draining) {
+        failure_set(failure, ERROR_DRAINING, 0);
+        return false;
+    }
+    if (!check_tls_name(m, tls_name, failure) ||
+        !request_route(front, &peer->identity, m->target, m->tls_name.data ? tls_name : NULL,
+                       handoff, &target, &route, &plan, failure) ||
+        !check_options(m, &target, failure))
+        return false;
+    request = request_new(peer, id, &route, &plan, m->count ? m->count : 1, failure);
+    if (!request)
+        return false;
+    memcpy(request->tls_name, tls_name, sizeof tls_name);
+    request->params.target = target;
+    request->params.plan = plan;
+    request->params.addresses = route.rule->addresses;
+    request->params.family = m->family;
+    request->params.tls = route.rule->tls;
+    request->params.tls_name = m->tls_name.data ? request->tls_name : NULL;
+    for (unsigned i = 0; i < request->n_conns; i++)
+        conn_init(&request->conns[i], &front->env, &request->params, conn_ended);
+    *ret = request;
+    return true;
+}
+
+void request_connect(struct peer *peer, uint64_t id, const struct message_connect *m)
+{
+    struct request *request;
+    struct failure failure;
+
+    counter_add(&peer->front->counters->requests, 1);
+    if (find(peer, id)) {
+        peer_fail(peer, ERROR_DUPLICATE_ID, "an id may be used again after its result");
+        return;
+    }
+    if (peer->n_requests >= SESSION_PENDING_MAX) {
+        failure_format(&failure, ERROR_OVER_LIMIT, 0, "%u requests in flight in this session",
+                       SESSION_PENDING_MAX);
+        request_send_failure(peer, id, &failure);
+        return;
+    }
+    if (!prepare(peer, id, m, &request, &failure)) {
+        request_send_failure(peer, id, &failure);
+        return;
+    }
+    if (copy_alpn(request, m) < 0) {
+        failure_set(&failure, ERROR_NO_RESOURCES, 0);
+        request_free(request);
+        request_send_failure(peer, id, &failure);
+        return;
+    }
+    start(request, m->timeout_ms);
+}
+
+static void conn_ended(struct conn *conn)
+{
+    struct request *request =
+        (struct request *)((char *)conn->params - offsetof(struct request, params));
+
+    if (--request->n_running == 0)
+        request_hand_over(request);
+}
+
+static void request_abort(struct request *request, enum error_code code)
+{
+    if (request->aborted != ERROR_NONE || request->is_handed_over)
+        return;
+    request->aborted = code;
+    request->n_running++;
+    for (unsigned i = 0; i < request->n_conns; i++)
+        conn_abort(&request->conns[i], code);
+    if (--request->n_running == 0)
+        request_hand_over(request);
+}
+
+static void deadline_passed(struct timer *timer)
+{
+    request_abort(container_of(timer, struct request, deadline), ERROR_DEADLINE);
+}
+
+void request_cancel(struct peer *peer, uint64_t id)
+{
+    struct request *request = find(peer, id);
+
+    if (request)
+        request_abort(request, ERROR_CANCELLED);
+}
+
+void request_abandon(struct request *request)
+{
+    request_abort(request, ERROR_CANCELLED);
+}

@@ -1,0 +1,209 @@
+/* SO_PASSCRED is set on the listening socket: sessions inherit it, so no message can slip in before
+ * it is on.
+ */
+#include "daemon/sockets.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#include "proto/cleanup.h"
+
+#define BACKLOG 4096
+
+__attribute__((format(printf, 3, 4))) static int fail(char *error, int r, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(error, SOCKETS_ERROR_MAX, format, args);
+    va_end(args);
+    return r;
+}
+
+static int add(struct sockets *sockets, int fd, const char *name, const char *path)
+{
+    struct listen_socket *s = &sockets->items[sockets->n];
+    int on = 1;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
+        return -errno;
+    s->name = name ? strdup(name) : NULL;
+    s->path = path ? strdup(path) : NULL;
+    if ((name && !s->name) || (path && !s->path)) {
+        free(s->name);
+        free(s->path);
+        return -ENOMEM;
+    }
+    s->fd = fd;
+    sockets->n++;
+    return 0;
+}
+
+/* FileDescriptorName= left out gives the unit's name, or "unknown" without names at all. */
+static bool is_default_name(const char *name)
+{
+    return strcmp(name, "fdial") == 0 || strcmp(name, "fdiald.socket") == 0 ||
+           strcmp(name, "unknown") == 0;
+}
+
+static void free_names(char ***names)
+{
+    for (char **name = *names; name && *name; name++)
+        free(*name);
+    free(*names);
+}
+
+/* Returns how many there were. */
+static int take_from_systemd(struct sockets *sockets, char *error)
+{
+    CLEANUP(free_names) char **names = NULL;
+    int n = sd_listen_fds_with_names(1, &names);
+
+    if (n < 0)
+        return fail(error, n, "LISTEN_FDS: %s", strerror(-n));
+    if (n > SOCKETS_MAX)
+        return fail(error, -E2BIG, "%d sockets passed, at most %d are supported", n, SOCKETS_MAX);
+    for (int i = 0; i < n; i++) {
+        int fd = SD_LISTEN_FDS_START + i, r;
+
+        if (sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
+            return fail(error, -EINVAL,
+                        "socket \"%s\" passed by systemd is not ListenSequentialPacket= on a path",
+                        names[i]);
+        r = add(sockets, fd, is_default_name(names[i]) ? NULL : names[i], NULL);
+        if (r < 0)
+            return fail(error, r, "socket \"%s\": %s", names[i], strerror(-r));
+    }
+    return n;
+}
+
+static int default_path(bool is_user, char *path, size_t size, char *error)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (!is_user) {
+        snprintf(path, size, "%s", SOCKET_PATH_SYSTEM);
+        return 0;
+    }
+    if (!runtime || runtime[0] != '/')
+        return fail(error, -EINVAL, "XDG_RUNTIME_DIR is not set: use --socket PATH");
+    snprintf(path, size, "%s/fdial/fdial.sock", runtime);
+    return 0;
+}
+
+static int make_directory(const char *path, mode_t mode)
+{
+    CLEANUP(freep) char *directory = strdup(path);
+    char *slash = directory ? strrchr(directory, '/') : NULL;
+
+    if (!directory)
+        return -ENOMEM;
+    if (!slash || slash == directory)
+        return 0;
+    *slash = '\0';
+    return mkdir(directory, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* A socket that nobody listens on is left over and is removed; one in use is not. */
+static int remove_stale(const struct sockaddr_un *un)
+{
+    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct stat st;
+
+    if (fd < 0)
+        return -errno;
+    if (lstat(un->sun_path, &st) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(st.st_mode))
+        return -EEXIST;
+    if (connect(fd, (const struct sockaddr *)un, sizeof *un) == 0 || errno != ECONNREFUSED)
+        return -EADDRINUSE;
+    return unlink(un->sun_path) < 0 ? -errno : 0;
+}
+
+/* 0660 root:fdial; without that group its members are root only. */
+static int set_owner(const char *path, bool is_user)
+{
+    const struct group *group = is_user || geteuid() != 0 ? NULL : getgrnam(SOCKET_GROUP);
+
+    if (group && chown(path, 0, group->gr_gid) < 0)
+        return -errno;
+    return chmod(path, is_user ? 0600 : 0660) < 0 ? -errno : 0;
+}
+
+static int make(struct sockets *sockets, const char *path, bool is_user, char *error)
+{
+    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    mode_t mask;
+    int r;
+
+    if (fd < 0)
+        return fail(error, -errno, "cannot make a Unix socket: %s", strerror(errno));
+    if (strlen(path) >= sizeof un.sun_path)
+        return fail(error, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes", path,
+                    sizeof un.sun_path - 1);
+    strcpy(un.sun_path, path);
+    r = make_directory(path, is_user ? 0700 : 0755);
+    if (r == 0)
+        r = remove_stale(&un);
+    if (r == -EADDRINUSE)
+        return fail(error, r, "%s: another daemon listens here", path);
+    if (r < 0)
+        return fail(error, r, "%s: %s", path, strerror(-r));
+    mask = umask(0177);
+    r = bind(fd, (struct sockaddr *)&un, sizeof un) < 0 ? -errno : 0;
+    umask(mask);
+    if (r == 0)
+        r = set_owner(path, is_user);
+    if (r == 0 && listen(fd, BACKLOG) < 0)
+        r = -errno;
+    if (r == 0)
+        r = add(sockets, fd, NULL, path);
+    if (r < 0)
+        return fail(error, r, "%s: %s", path, strerror(-r));
+    (void)TAKE_FD(fd);
+    return 0;
+}
+
+int sockets_open(struct sockets *ret, const char *path, bool is_user, char error[SOCKETS_ERROR_MAX])
+{
+    struct sockets sockets = {.n = 0};
+    char buffer[4096];
+    int r = take_from_systemd(&sockets, error);
+
+    if (r == 0 && !path) {
+        r = default_path(is_user, buffer, sizeof buffer, error);
+        path = buffer;
+    }
+    if (r == 0 && sockets.n == 0)
+        r = make(&sockets, path, is_user, error);
+    if (r < 0) {
+        sockets_close(&sockets);
+        return r;
+    }
+    *ret = sockets;
+    return 0;
+}
+
+void sockets_close(struct sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->n; i++) {
+        struct listen_socket *s = &sockets->items[i];
+
+        s->fd = fd_close(s->fd);
+        if (s->path)
+            unlink(s->path);
+        free(s->path);
+        free(s->name);
+    }
+    sockets->n = 0;
+}

@@ -1,0 +1,280 @@
+/* The thread makes its own ring (a ring has a single issuer) and resolver, listens, and turns the
+ * ring until it is ordered to drain and nothing is left. Orders come as bits and a write to an
+ * eventfd.
+ */
+#include "daemon/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "daemon/base/log.h"
+#include "daemon/front/listener.h"
+#include "daemon/front/peer.h"
+#include "daemon/front/relays.h"
+#include "proto/cleanup.h"
+
+struct worker {
+    struct worker_shared *shared;
+    pthread_t thread;
+    sem_t ready;
+    int start_result;
+    const char *start_error;
+    int result;
+    _Atomic unsigned orders;
+    int wake_fd;
+    uint64_t wake_value;
+    struct op wake_op;
+    struct timer drain_timer;
+    bool is_stopping; /* draining is over: only what is in flight */
+    struct ring *ring;
+    struct counters counters;
+    struct front front;
+    struct listener listeners[SOCKETS_MAX];
+    size_t n_listeners;
+};
+
+static void take_config(struct worker *w)
+{
+    pthread_mutex_lock(&w->shared->mutex);
+    config_unref(w->front.config);
+    w->front.config = config_ref(w->shared->config);
+    pthread_mutex_unlock(&w->shared->mutex);
+}
+
+static void close_peers(struct worker *w)
+{
+    list_for_each (&w->front.peers, node)
+        peer_close(container_of(node, struct peer, node));
+}
+
+/* The end of draining: what is left is cut off. */
+static void stop(struct worker *w)
+{
+    if (w->is_stopping)
+        return;
+    w->is_stopping = true;
+    ring_timer_clear(w->ring, &w->drain_timer);
+    relays_stop_all(&w->front, RELAY_END_DRAINED);
+    close_peers(w);
+    ring_cancel(w->ring, &w->wake_op);
+}
+
+static void drain_timeout(struct timer *timer)
+{
+    stop(container_of(timer, struct worker, drain_timer));
+}
+
+static void drain(struct worker *w)
+{
+    if (w->front.is_draining)
+        return;
+    w->front.is_draining = true;
+    for (size_t i = 0; i < w->n_listeners; i++)
+        listener_stop(&w->listeners[i]);
+    ring_timer_set(w->ring, &w->drain_timer,
+                   ring_now_us(w->ring) + w->front.config->drain_timeout_us);
+}
+
+static void woken(struct op *op, int res, uint32_t flags)
+{
+    struct worker *w = container_of(op, struct worker, wake_op);
+    unsigned orders = atomic_exchange(&w->orders, 0);
+
+    (void)flags;
+    if (orders & WORKER_RELOAD)
+        take_config(w);
+    if (orders & WORKER_DRAIN)
+        drain(w);
+    if (res >= 0 && !w->is_stopping)
+        ring_read(w->ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof w->wake_value);
+}
+
+static int set_up(struct worker *w, const char **ret_error)
+{
+    struct worker_shared *shared = w->shared;
+    struct ring_options ring_options;
+    struct resolver_options resolver_options;
+    int r;
+
+    take_config(w);
+    ring_options = (struct ring_options){.sqpoll = w->front.config->sqpoll};
+    resolver_options = (struct resolver_options){.servers = w->front.config->nameservers};
+    r = ring_new(&w->ring, &ring_options, ret_error);
+    if (r < 0)
+        return r;
+    w->front.env.ring = w->ring;
+    w->front.env.caps = &shared->caps;
+    w->front.quotas = shared->quotas;
+    w->front.counters = &w->counters;
+    w->front.status = &shared->status;
+    r = own_addresses_new(&w->front.env.own);
+    if (r == 0)
+        r = resolver_new(&w->front.env.resolver, w->ring, &resolver_options);
+    if (r < 0) {
+        *ret_error = "cannot start the resolver";
+        return r;
+    }
+    op_init(&w->wake_op, woken);
+    timer_init(&w->drain_timer, drain_timeout);
+    ring_read(w->ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof w->wake_value);
+    for (; w->n_listeners < shared->sockets->n; w->n_listeners++)
+        listener_start(&w->listeners[w->n_listeners], &w->front,
+                       shared->sockets->items[w->n_listeners].fd,
+                       shared->sockets->items[w->n_listeners].name);
+    return 0;
+}
+
+static void tear_down(struct worker *w)
+{
+    resolver_free(w->front.env.resolver);
+    own_addresses_free(w->front.env.own);
+    ring_free(w->ring);
+    config_unref(w->front.config);
+}
+
+static bool is_accepting(const struct worker *w)
+{
+    for (size_t i = 0; i < w->n_listeners; i++) {
+        if (op_is_pending(&w->listeners[i].accept_op))
+            return true;
+    }
+    return false;
+}
+
+/* While draining: whether anything is still worth waiting for. */
+static bool is_busy(struct worker *w)
+{
+    if (!list_is_empty(&w->front.relays))
+        return true;
+    return counter_get(&w->counters.requests_now) > 0;
+}
+
+static bool is_over(const struct worker *w)
+{
+    return w->is_stopping && list_is_empty(&w->front.peers) && list_is_empty(&w->front.relays) &&
+           !op_is_pending(&w->wake_op) && !is_accepting(w);
+}
+
+static void publish_counters(struct worker *w)
+{
+    struct resolver_stats stats;
+
+    resolver_stats(w->front.env.resolver, &stats);
+    counter_set(&w->counters.ring_enters, ring_enters(w->ring));
+    counter_set(&w->counters.ring_operations, ring_ops(w->ring));
+    counter_set(&w->counters.names_looked_up, stats.lookups);
+    counter_set(&w->counters.names_from_cache, stats.cache_hits);
+    counter_set(&w->counters.dns_queries, stats.queries);
+}
+
+static void loop(struct worker *w)
+{
+    while (!is_over(w)) {
+        int r = ring_turn(w->ring);
+
+        if (r < 0) {
+            log_error("io_uring broke down: error %d", -r);
+            w->result = r;
+            kill(getpid(), SIGTERM);
+            return;
+        }
+        publish_counters(w);
+        if (w->front.is_draining && !w->is_stopping && !is_busy(w))
+            stop(w);
+    }
+}
+
+static void *run(void *data)
+{
+    struct worker *w = data;
+
+    w->start_result = set_up(w, &w->start_error);
+    sem_post(&w->ready);
+    if (w->start_result == 0)
+        loop(w);
+    tear_down(w);
+    return NULL;
+}
+
+/* All signals are the main thread's. */
+static int start_thread(struct worker *w)
+{
+    sigset_t all, old;
+    int r;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    r = -pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return r;
+}
+
+static void worker_free(struct worker *w)
+{
+    fd_close(w->wake_fd);
+    sem_destroy(&w->ready);
+    free(w);
+}
+
+int worker_new(struct worker **ret, struct worker_shared *shared, const char **ret_error)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    int r;
+
+    *ret_error = "cannot start a worker thread";
+    if (!w)
+        return -ENOMEM;
+    w->shared = shared;
+    list_init(&w->front.peers);
+    list_init(&w->front.relays);
+    sem_init(&w->ready, 0, 0);
+    w->wake_fd = eventfd(0, EFD_CLOEXEC);
+    r = w->wake_fd < 0 ? -errno : start_thread(w);
+    if (r < 0) {
+        worker_free(w);
+        return r;
+    }
+    while (sem_wait(&w->ready) < 0 && errno == EINTR)
+        ;
+    r = w->start_result;
+    if (r < 0) {
+        *ret_error = w->start_error;
+        pthread_join(w->thread, NULL);
+        worker_free(w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+struct counters *worker_counters(struct worker *worker)
+{
+    return &worker->counters;
+}
+
+void worker_order(struct worker *w, enum worker_order order)
+{
+    const uint64_t one = 1;
+    ssize_t n;
+
+    atomic_fetch_or(&w->orders, order);
+    n = write(w->wake_fd, &one, sizeof one);
+    assert(n == sizeof one);
+    (void)n;
+}
+
+int worker_join_free(struct worker *w)
+{
+    int r;
+
+    pthread_join(w->thread, NULL);
+    r = w->result;
+    worker_free(w);
+    return r;
+}

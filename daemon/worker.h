@@ -1,0 +1,35 @@
+/* A worker: one thread with its ring, resolver and sessions. Workers share the listening sockets,
+ * the configuration snapshot and the quotas. */
+#pragma once
+
+#include <pthread.h>
+
+#include "daemon/sockets.h"
+#include "daemon/front/front.h"
+
+struct worker;
+
+/* What all workers get; outlives them. */
+struct worker_shared {
+    pthread_mutex_t mutex;
+    struct config *config; /* the current one; under the mutex */
+    struct quota_table *quotas;
+    const struct sockets *sockets;
+    struct capabilities caps;
+    struct status_source status;
+};
+
+/* Starts the thread and waits until it is ready. Returns 0 or -errno with a sentence, static. */
+int worker_new(struct worker **ret, struct worker_shared *shared, const char **ret_error);
+struct counters *worker_counters(struct worker *worker);
+
+enum worker_order {
+    WORKER_RELOAD = 1, /* take the current configuration for new requests */
+    WORKER_DRAIN =
+        2, /* no new sessions and requests; end when all is over, or at the drain timeout */
+};
+
+/* From another thread. */
+void worker_order(struct worker *worker, enum worker_order order);
+/* Waits for its end (after WORKER_DRAIN) and frees it. Returns 0, or -errno if it broke down. */
+int worker_join_free(struct worker *worker);
