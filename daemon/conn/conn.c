@@ -7,20 +7,12 @@
 #include <string.h>
 #include <sys/un.h>
 
-static const struct step *step_of(enum step_kind kind)
-{
-    switch (kind) {
-    case STEP_RESOLVE:
-        return &step_resolve;
-    case STEP_CONNECT:
-        return &step_connect;
-    case STEP_SEAL:
-        return &step_seal;
-    case STEP_TLS:
-        return &step_tls;
-    }
-    return NULL;
-}
+static const struct step *const steps[] = {
+    [STEP_RESOLVE] = &step_resolve,
+    [STEP_CONNECT] = &step_connect,
+    [STEP_SEAL] = &step_seal,
+    [STEP_TLS] = &step_tls,
+};
 
 enum stage step_stage(enum step_kind kind)
 {
@@ -39,7 +31,7 @@ enum stage step_stage(enum step_kind kind)
 
 static const struct step *current_step(const struct conn *conn)
 {
-    return step_of(conn->params->plan.steps[conn->step]);
+    return steps[conn->params->plan.steps[conn->step]];
 }
 
 void conn_init(struct conn *conn, const struct conn_env *env, const struct conn_params *params,

@@ -39,8 +39,8 @@ int identity_init(struct identity *identity, int socket, const char *listener)
 {
     struct ucred creds;
     socklen_t size = sizeof creds;
-    gid_t *groups;
-    size_t n_groups;
+    gid_t *groups = NULL;
+    size_t n_groups = 0;
     int r;
 
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &creds, &size) < 0)

@@ -138,17 +138,21 @@ static void up_finished(struct relay *relay)
     if (relay->is_ending)
         return;
     op_init(&relay->up_op, hang_up_done);
-    ring_poll(relay->channel.ring, &relay->up_op, relay->client_fd, 0);
+    ring_poll_changes(relay->channel.ring, &relay->up_op, relay->client_fd);
 }
 
+/* A ring poll reports POLLRDHUP unasked, so once for the half-close that is already known. */
 static void hang_up_done(struct op *op, int res, uint32_t flags)
 {
     struct relay *relay = container_of(op, struct relay, up_op);
 
-    (void)res;
     (void)flags;
-    /* The client has closed: whatever still comes has no reader. */
-    end(relay, relay->is_truncated ? RELAY_END_TRUNCATED : RELAY_END_CLEAN);
+    if (res < 0 || res & (POLLHUP | POLLERR)) {
+        /* The client has closed: whatever still comes has no reader. */
+        end(relay, relay->is_truncated ? RELAY_END_TRUNCATED : RELAY_END_CLEAN);
+    } else if (!relay->is_ending && !op_is_pending(op)) {
+        ring_poll_changes(relay->channel.ring, op, relay->client_fd);
+    }
     finish_if_idle(relay);
 }
 

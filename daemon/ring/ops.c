@@ -137,6 +137,16 @@ void ring_poll(struct ring *ring, struct op *op, int fd, short events)
     io_uring_sqe_set_data(sqe, op);
 }
 
+void ring_poll_changes(struct ring *ring, struct op *op, int fd)
+{
+    struct io_uring_sqe *sqe = op_begin(ring, op);
+
+    if (!sqe)
+        return;
+    io_uring_prep_poll_multishot(sqe, fd, 0);
+    io_uring_sqe_set_data(sqe, op);
+}
+
 void ring_read(struct ring *ring, struct op *op, int fd, void *buf, size_t n)
 {
     struct io_uring_sqe *sqe = op_begin(ring, op);
