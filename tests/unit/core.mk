@@ -2,3 +2,12 @@ check_PROGRAMS += tests/unit/test-ring
 tests_unit_test_ring_SOURCES = tests/unit/test-ring.c
 tests_unit_test_ring_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -DFDIAL_FAULT_INJECTION
 tests_unit_test_ring_LDADD = libring_fault.la libdaemon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test-target tests/unit/test-message
+tests_unit_test_target_SOURCES = tests/unit/test-target.c
+tests_unit_test_target_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_target_LDADD = libproto.la $(CHECK_LIBS)
+
+tests_unit_test_message_SOURCES = tests/unit/test-message.c
+tests_unit_test_message_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -DABS_TOP_SRCDIR='"$(abs_top_srcdir)"'
+tests_unit_test_message_LDADD = libproto.la $(CHECK_LIBS)
