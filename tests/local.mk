@@ -4,4 +4,5 @@ TESTS += $(check_PROGRAMS)
 
 if HAVE_CHECK
 include tests/unit/core.mk
+include tests/unit/resolve.mk
 endif

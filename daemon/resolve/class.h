@@ -2,10 +2,12 @@
  * IPv4 address counts as what it embeds. IANA special-purpose registries (RFC 6890 and updates). */
 #pragma once
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/resolve/resolve.h"
+
+#define OWN_ADDRESSES_AGE_MAX_US UINT64_C(1000000) /* then the interfaces are asked again */
 
 /* X(NAME, bit, "name in the configuration") */
 #define ADDRESS_CLASS_LIST(X)                                                                      \
@@ -22,14 +24,23 @@ enum address_class {
 #undef X
 };
 
-/* By the address alone: never HOST. */
+/* By the address alone: never HOST. Of several embedded addresses (Teredo) the most restricted
+ * counts, in the order NONE, LOOPBACK, LINK_LOCAL, PRIVATE, PUBLIC. */
 enum address_class address_class(const struct address *address);
+/* "none" for ADDRESS_CLASS_NONE. */
 const char *address_class_name(enum address_class class);
 
-/* The host's own addresses in this network namespace, loopback excepted, read again at most once a second. */
+/* The IPv4 addresses inside an IPv6 one: mapped and compatible (RFC 4291, 2.5.5), NAT64 (RFC 6052,
+ * RFC 8215), 6to4 (RFC 3056), Teredo server and client (RFC 4380). Returns how many, 0 to 2. */
+#define EMBEDDED_IPV4_MAX 2
+size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[EMBEDDED_IPV4_MAX]);
+
+/* The host's own addresses in this network namespace, loopback excepted, read again at most once a
+ * second. When they cannot be read again, the last ones stay. */
 struct own_addresses;
 int own_addresses_new(struct own_addresses **ret);
 struct own_addresses *own_addresses_free(struct own_addresses *own);
-/* The class with HOST taken into account: an own address is HOST and nothing else. */
+/* The class with HOST taken into account: an own address is HOST and nothing else, also where it is
+ * embedded. Loopback stays LOOPBACK. */
 enum address_class own_addresses_class(struct own_addresses *own, const struct address *address,
                                        uint64_t now_us);

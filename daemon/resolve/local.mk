@@ -1,1 +1,4 @@
-libdaemon_la_SOURCES +=
+libdaemon_la_SOURCES += \
+	daemon/resolve/class.c daemon/resolve/class.h \
+	daemon/resolve/own_addresses.c \
+	daemon/resolve/resolve.h
