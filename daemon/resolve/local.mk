@@ -1,4 +1,8 @@
 libdaemon_la_SOURCES += \
+	daemon/resolve/cache.c daemon/resolve/cache.h \
 	daemon/resolve/class.c daemon/resolve/class.h \
+	daemon/resolve/file_stamp.h \
+	daemon/resolve/hosts.c daemon/resolve/hosts.h \
+	daemon/resolve/names.h \
 	daemon/resolve/own_addresses.c \
 	daemon/resolve/resolve.h
