@@ -1,6 +1,7 @@
 libdaemon_la_SOURCES += \
 	daemon/resolve/cache.c daemon/resolve/cache.h \
 	daemon/resolve/class.c daemon/resolve/class.h \
+	daemon/resolve/dns_message.c daemon/resolve/dns_message.h \
 	daemon/resolve/file_stamp.h \
 	daemon/resolve/hosts.c daemon/resolve/hosts.h \
 	daemon/resolve/names.h \

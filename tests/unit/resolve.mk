@@ -2,6 +2,7 @@
 check_PROGRAMS += \
 	tests/unit/test-address-class \
 	tests/unit/test-cache \
+	tests/unit/test-dns-message \
 	tests/unit/test-hosts
 
 tests_unit_test_address_class_SOURCES = tests/unit/test-address-class.c
@@ -11,6 +12,10 @@ tests_unit_test_address_class_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
 tests_unit_test_cache_SOURCES = tests/unit/test-cache.c
 tests_unit_test_cache_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_cache_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
+
+tests_unit_test_dns_message_SOURCES = tests/unit/test-dns-message.c
+tests_unit_test_dns_message_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_dns_message_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
 
 tests_unit_test_hosts_SOURCES = tests/unit/test-hosts.c
 tests_unit_test_hosts_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
