@@ -1,4 +1,10 @@
-# Names and addresses.
+# Names and addresses. The scripted name server is also a program, for tests in other languages.
+noinst_PROGRAMS += tests/lib/dns-server
+tests_lib_dns_server_SOURCES = \
+	tests/lib/dns_server.c tests/lib/dns_server.h \
+	tests/lib/dns_server_main.c
+tests_lib_dns_server_LDADD = -lpthread
+
 check_PROGRAMS += \
 	tests/unit/test-address-class \
 	tests/unit/test-cache \
