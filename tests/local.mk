@@ -2,6 +2,8 @@
 # With FDIAL_EXPECT_ALL=1 a skip that is not named in tests/skips-allowed is a failure.
 TESTS += $(check_PROGRAMS)
 
+include tests/lib/local.mk
+
 if HAVE_CHECK
 include tests/unit/core.mk
 include tests/unit/resolve.mk

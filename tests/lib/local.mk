@@ -1,0 +1,6 @@
+# Not a test itself, so not among check_PROGRAMS: writes certificates for the tests that are scripts.
+noinst_PROGRAMS += tests/lib/make-certs
+tests_lib_make_certs_SOURCES = tests/lib/make-certs.c tests/lib/certs.c tests/lib/certs-matrix.c \
+	tests/lib/certs.h
+tests_lib_make_certs_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+tests_lib_make_certs_LDADD = $(OPENSSL_LIBS)
