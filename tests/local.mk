@@ -7,4 +7,5 @@ include tests/lib/local.mk
 if HAVE_CHECK
 include tests/unit/core.mk
 include tests/unit/resolve.mk
+include tests/unit/tls.mk
 endif

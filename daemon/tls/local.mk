@@ -1,1 +1,9 @@
-libdaemon_la_SOURCES +=
+libdaemon_la_SOURCES += \
+	daemon/tls/bio.c daemon/tls/bio.h \
+	daemon/tls/context.c \
+	daemon/tls/fault.c \
+	daemon/tls/identity.c \
+	daemon/tls/internal.h \
+	daemon/tls/queue.c daemon/tls/queue.h \
+	daemon/tls/session.c daemon/tls/tls.h \
+	daemon/tls/verify.c

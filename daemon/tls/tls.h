@@ -1,8 +1,10 @@
 /* TLS client sessions, sans I/O, over OpenSSL. The only module that knows OpenSSL.
  *
  * A context holds a trust setting, parsed once and shared by all workers (reference counted,
- * thread-safe). A session belongs to one connection and one thread: ciphertext is fed in, ciphertext
- * to be sent is taken out; it sees no socket, clock, ring or log.
+ * thread-safe). A session belongs to one connection and one thread: ciphertext is fed in,
+ * ciphertext to be sent is taken out; it sees no socket, ring or log. Sessions stack: what one puts
+ * out may be written into another. OpenSSL's error queue, which all sessions of a thread share, is
+ * empty before and after each call.
  */
 #pragma once
 
@@ -15,38 +17,49 @@
 #include "daemon/base/failure.h"
 #include "proto/message.h"
 
-#define TLS_RECORD_MAX   16384 /* plaintext of one record, RFC 8446, 5.1 */
-#define TLS_OUTPUT_MAX   (256 * 1024)
+#define TLS_RECORD_MAX      16384        /* plaintext of one record, RFC 8446, 5.1 */
+#define TLS_INPUT_MAX       (256 * 1024) /* ciphertext fed and not yet read */
+#define TLS_OUTPUT_MAX      (256 * 1024) /* ciphertext not yet sent */
+#define TLS_MESSAGES_MAX    32           /* post-handshake messages in a row without data */
+#define TLS_CHAIN_DEPTH_MAX 10           /* issuers between the certificate and a root */
+#define TLS_NAME_MAX        253          /* DNS name, RFC 1035, 2.3.4, as text */
+#define TLS_FIRST_MAX       64           /* bytes of an answer that is not TLS, for the error */
+#define TLS_CA_FILE_MAX     (16 * 1024 * 1024)
 
 /* One `tls` section. Strings are the owner's; NULL: the default. */
 struct tls_settings {
-    char *ca_file;      /* PEM bundle; NULL: the system's trust store, its bundle file */
-    int min_version;    /* 0x0303 or 0x0304 */
-    char *verify_name;  /* verify against this instead of the target's host */
+    char *ca_file;   /* PEM bundle, instead of the system's trust store, which is its bundle file */
+    int min_version; /* 0x0303 or 0x0304; 0: 0x0303 */
+    char *verify_name; /* host name or address to verify instead of the target's host */
 };
 
 struct tls_context;
 
-/* Returns 0, or -errno with a sentence in error (size bytes). */
+/* Reads the trust store. Returns 0, or -errno with a sentence in error (size bytes). */
 int tls_context_new(struct tls_context **ret, const struct tls_settings *settings, char *error,
                     size_t size);
 struct tls_context *tls_context_ref(struct tls_context *context);
-struct tls_context *tls_context_unref(struct tls_context *context); /* returns NULL */
+struct tls_context *tls_context_unref(struct tls_context *context); /* NULL is fine; returns NULL */
 
+/* Of the target. The context's verify_name replaces what is verified, not what is sent as SNI. A
+ * name that is an address in text is taken as one: no SNI (RFC 6066, 3), the certificate must have
+ * it as iPAddress. Names are matched as RFC 9525 says: subjectAltName only, `*` only as the whole
+ * leftmost label. */
 struct tls_params {
-    const char *name; /* DNS name to send as SNI and to verify (the settings' verify_name goes first), or
-                       * NULL for an address */
-    const void *address; /* in that case: 4 or 16 bytes to verify */
+    const char *name;    /* DNS name, or NULL for an address; one trailing dot is ignored */
+    const void *address; /* in that case: 4 or 16 bytes */
     size_t address_size;
-    const struct text *alpn;
-    size_t n_alpn;
+    const struct text *alpn; /* offered in this order, and nothing else; copied */
+    size_t n_alpn;           /* at most MESSAGE_ALPN_MAX */
 };
 
 struct tls_session;
 
+/* Keeps a reference to the context. Returns 0, -EINVAL for a name or ALPN that cannot be, -ENOMEM.
+ */
 int tls_session_new(struct tls_session **ret, struct tls_context *context,
                     const struct tls_params *params);
-struct tls_session *tls_session_free(struct tls_session *s);
+struct tls_session *tls_session_free(struct tls_session *s); /* NULL is fine; returns NULL */
 
 enum tls_progress {
     TLS_DONE,
@@ -54,32 +67,45 @@ enum tls_progress {
     TLS_FAILED,
 };
 
-/* Does as much of the handshake as the input allows. Also after TLS_FAILED there may be output (the
- * alert). The failure's stage and code are set, its hop is the caller's. */
+/* Does as much of the handshake as the input allows. Whatever it returns, there may be output (also
+ * an alert). The failure's stage and code are set, its hop is the caller's. */
 enum tls_progress tls_session_handshake(struct tls_session *s, struct failure *ret_failure);
 /* Tells that the peer closed during the handshake; fills in the failure. */
 void tls_session_handshake_eof(struct tls_session *s, struct failure *ret_failure);
 
-/* Gives received ciphertext; all of it is taken. Returns 0 or -ENOMEM. */
+/* Gives received ciphertext; all of it is taken. Returns 0, -ENOMEM, or -ENOBUFS, taking nothing,
+ * when more than TLS_INPUT_MAX would wait to be read. */
 int tls_session_feed(struct tls_session *s, const void *data, size_t n);
-/* Ciphertext to be sent: *ret_data stays valid until the next call on s but tls_session_sent. */
+/* Ciphertext to be sent. *ret_data does not move until all of it was sent, whatever else is called
+ * but tls_session_free: an operation of the kernel may go on reading it meanwhile. What is made in
+ * between is shown once that is gone. */
 size_t tls_session_output(struct tls_session *s, const uint8_t **ret_data);
 void tls_session_sent(struct tls_session *s, size_t n);
 
-/* Decrypted bytes. > 0; 0 after close_notify; -EAGAIN: feed more; -EPROTO: broken or an alert. */
+/* The following ones after TLS_DONE. */
+
+/* Decrypted bytes (n > 0). > 0; 0 after close_notify, again and again; -EAGAIN: feed more; -EPROTO:
+ * broken or an alert, tls_session_failure() tells. May make output. The end of the transport where
+ * this says -EAGAIN is a truncation. */
 ssize_t tls_session_read(struct tls_session *s, void *buf, size_t n);
-/* Encrypts all n bytes (n <= TLS_RECORD_MAX) to the output. n, or -EPROTO, -ENOMEM. */
+/* Encrypts all n bytes (n <= TLS_RECORD_MAX) to the output and returns n, or takes nothing: -EAGAIN
+ * while the output is full (send) or the peer is in the middle of a message of its own (feed and
+ * read); -EPIPE after tls_session_close; -EPROTO. Goes on working after the peer's close_notify
+ * (RFC 8446, 6.1). */
 ssize_t tls_session_write(struct tls_session *s, const void *buf, size_t n);
-/* Puts a close_notify to the output; once. */
+/* Puts a close_notify to the output; once. Reading goes on until the peer's. If the peer is in the
+ * middle of a message of its own, it goes out with a later tls_session_read. */
 void tls_session_close(struct tls_session *s);
+/* How the session failed; ERROR_NONE when it did not. */
+const struct failure *tls_session_failure(const struct tls_session *s);
 
 struct tls_info {
     uint16_t version;
-    const char *cipher; /* IANA name, static */
+    const char *cipher;                   /* IANA name, static */
     char alpn[MESSAGE_ALPN_NAME_MAX + 1]; /* "" when none was negotiated */
 };
 
 void tls_session_info(const struct tls_session *s, struct tls_info *ret);
-/* The peer's certificates in DER, own first; *ret_der is malloc'd and the caller's.
- * Returns its size, or -ENOENT behind the last. */
+/* The peer's certificates in DER as it sent them, own first; *ret_der is malloc'd and the caller's.
+ * Returns its size, -ENOENT behind the last, or -ENOMEM. */
 ssize_t tls_session_chain(const struct tls_session *s, size_t i, uint8_t **ret_der);

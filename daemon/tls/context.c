@@ -1,0 +1,280 @@
+/* A context is an SSL_CTX with its trust anchors, made once and used by all sessions and threads;
+ * it does not change afterwards.
+ *
+ * The system's trust store is read from its bundle file. OpenSSL's hashed directory would mean disk
+ * accesses in each handshake, and its environment variables (SSL_CERT_FILE, SSL_CERT_DIR) are not
+ * for a daemon that decides trust on behalf of others. The file is read here, not by OpenSSL, so
+ * that the error names file and reason. */
+#include "daemon/tls/tls.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/tls/internal.h"
+#include "daemon/tls/bio.h"
+#include "proto/cleanup.h"
+
+/* ECDHE or DHE with an AEAD: forward secrecy, and what kernel TLS can take over. TLS 1.3 has its
+ * own list, which has nothing to leave out. */
+#define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!aPSK"
+
+#define SECURITY_LEVEL 2 /* 112 bits: RSA and DH from 2048 bits, no SHA-1 signatures */
+
+/* Where systems keep the bundle, after the place OpenSSL was compiled for. */
+static const char *const system_bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Arch, Gentoo */
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL */
+    "/etc/pki/tls/certs/ca-bundle.crt",                  /* older RHEL */
+    "/etc/ssl/ca-bundle.pem",                            /* openSUSE */
+    "/etc/ssl/cert.pem",                                 /* Alpine */
+};
+
+static void bio_freep(BIO **bio)
+{
+    BIO_free(*bio);
+}
+
+static void context_unrefp(struct tls_context **context)
+{
+    tls_context_unref(*context);
+}
+
+/* Opens without waiting (a FIFO) and only what can be a bundle. */
+static int open_bundle(const char *path, BIO **ret)
+{
+    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    FILE *file;
+    BIO *bio;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (S_ISDIR(st.st_mode))
+        return -EISDIR;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    if (st.st_size > TLS_CA_FILE_MAX)
+        return -EFBIG;
+    file = fdopen(fd, "r");
+    if (!file)
+        return -errno;
+    TAKE_FD(fd);
+    bio = BIO_new_fp(file, BIO_CLOSE);
+    if (!bio) {
+        fclose(file);
+        return -ENOMEM;
+    }
+    *ret = bio;
+    return 0;
+}
+
+/* Without it an encrypted block would make OpenSSL ask for a passphrase on the terminal. */
+static int no_passphrase(char *buf, int size, int is_write, void *data)
+{
+    (void)buf, (void)size, (void)is_write, (void)data;
+    return 0;
+}
+
+/* Adds all certificates. Other PEM blocks and text between them are skipped. Returns how many, or
+ * -errno; then *ret_reason (static) says more than the number, when it is not NULL. */
+static int add_certificates(X509_STORE *store, BIO *bio, const char **ret_reason)
+{
+    int n = 0;
+
+    for (;; n++) {
+        X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL);
+        int is_added;
+
+        if (!cert)
+            break;
+        is_added = X509_STORE_add_cert(store, cert);
+        X509_free(cert);
+        if (!is_added)
+            return -ENOMEM;
+    }
+    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
+        const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+        *ret_reason = reason ? reason : "malformed PEM";
+        return -EBADMSG;
+    }
+    if (n == 0) {
+        *ret_reason = "no certificate in it";
+        return -ENODATA;
+    }
+    return n;
+}
+
+static int load_bundle(X509_STORE *store, const char *path, char *error, size_t size)
+{
+    CLEANUP(bio_freep) BIO *bio = NULL;
+    const char *reason = NULL;
+    int r;
+
+    r = open_bundle(path, &bio);
+    if (r >= 0)
+        r = add_certificates(store, bio, &reason);
+    if (r < 0)
+        snprintf(error, size, "cannot use CA file %s: %s", path, reason ? reason : strerror(-r));
+    return r < 0 ? r : 0;
+}
+
+static int load_system_bundle(X509_STORE *store, char *error, size_t size)
+{
+    int r = load_bundle(store, X509_get_default_cert_file(), error, size);
+
+    for (size_t i = 0; i < ARRAY_SIZE(system_bundles) && (r == -ENOENT || r == -ENOTDIR); i++)
+        r = load_bundle(store, system_bundles[i], error, size);
+    if (r == -ENOENT || r == -ENOTDIR)
+        snprintf(error, size,
+                 "the system has no CA bundle (neither %s nor the usual places): install "
+                 "ca-certificates or set ca-file",
+                 X509_get_default_cert_file());
+    return r;
+}
+
+/* What OpenSSL would take as a pattern (a leading dot matches all subdomains) is no name. */
+static bool is_verifiable_name(const char *name)
+{
+    uint8_t address[16];
+    size_t n = strlen(name);
+
+    if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1)
+        return true;
+    if (n == 0 || n > TLS_NAME_MAX || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i]))
+            return false;
+    return true;
+}
+
+static int check_settings(const struct tls_settings *settings, char *error, size_t size)
+{
+    int version = settings->min_version;
+
+    if (version != 0 && version != TLS1_2_VERSION && version != TLS1_3_VERSION) {
+        snprintf(error, size, "min-version must be 1.2 or 1.3");
+        return -EINVAL;
+    }
+    if (settings->verify_name && !is_verifiable_name(settings->verify_name)) {
+        snprintf(error, size, "verify-name \"%s\" is neither a host name nor an address",
+                 settings->verify_name);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* What was asked for; or TLS 1.2, or what the system's openssl.cnf says if that is more. */
+static int choose_min_version(SSL_CTX *ctx, int asked)
+{
+    int by_system = (int)SSL_CTX_get_min_proto_version(ctx);
+
+    if (asked != 0)
+        return asked;
+    return by_system > TLS1_2_VERSION ? by_system : TLS1_2_VERSION;
+}
+
+static bool set_options(SSL_CTX *ctx, int min_version)
+{
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
+
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(ctx, 0);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, tls_verify_remember);
+    SSL_CTX_set_verify_depth(ctx, TLS_CHAIN_DEPTH_MAX);
+    tls_bio_watch(ctx);
+    /* The system's openssl.cnf may ask for more, never for less. */
+    if (SSL_CTX_get_security_level(ctx) < SECURITY_LEVEL)
+        SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
+    /* A certificate in the store is trusted whether it is a root or not: a ca-file may name just
+     * the intermediate, or the server's own certificate. */
+    return X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) &&
+           X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER) &&
+           SSL_CTX_set_min_proto_version(ctx, min_version) && SSL_CTX_set_cipher_list(ctx, CIPHERS);
+}
+
+static int fill(struct tls_context *c, const struct tls_settings *settings, char *error,
+                size_t size)
+{
+    X509_STORE *store;
+
+    snprintf(error, size, "cannot set up TLS: %s", strerror(ENOMEM));
+    if (settings->verify_name) {
+        c->verify_name = strdup(settings->verify_name);
+        if (!c->verify_name)
+            return -ENOMEM;
+    }
+    c->bio_method = tls_bio_method_new();
+    c->ssl_ctx = SSL_CTX_new(TLS_client_method());
+    if (!c->bio_method || !c->ssl_ctx)
+        return -ENOMEM;
+    c->min_version = choose_min_version(c->ssl_ctx, settings->min_version);
+    if (!set_options(c->ssl_ctx, c->min_version)) {
+        const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+        snprintf(error, size, "cannot set up TLS: %s", reason ? reason : "unknown reason");
+        return -EINVAL;
+    }
+    store = SSL_CTX_get_cert_store(c->ssl_ctx);
+    return settings->ca_file ? load_bundle(store, settings->ca_file, error, size)
+                             : load_system_bundle(store, error, size);
+}
+
+int tls_context_new(struct tls_context **ret, const struct tls_settings *settings, char *error,
+                    size_t size)
+{
+    CLEANUP(context_unrefp) struct tls_context *c = NULL;
+    int r;
+
+    r = check_settings(settings, error, size);
+    if (r < 0)
+        return r;
+    c = calloc(1, sizeof *c);
+    if (!c) {
+        snprintf(error, size, "cannot set up TLS: %s", strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    atomic_init(&c->n_references, 1);
+    ERR_clear_error();
+    r = fill(c, settings, error, size);
+    ERR_clear_error();
+    if (r < 0)
+        return r;
+    if (size > 0)
+        error[0] = '\0';
+    *ret = TAKE_PTR(c);
+    return 0;
+}
+
+struct tls_context *tls_context_ref(struct tls_context *context)
+{
+    unsigned before = atomic_fetch_add_explicit(&context->n_references, 1, memory_order_relaxed);
+
+    assert(before > 0);
+    return context;
+}
+
+struct tls_context *tls_context_unref(struct tls_context *context)
+{
+    if (!context)
+        return NULL;
+    if (atomic_fetch_sub_explicit(&context->n_references, 1, memory_order_acq_rel) == 1) {
+        SSL_CTX_free(context->ssl_ctx);
+        BIO_meth_free(context->bio_method);
+        free(context->verify_name);
+        free(context);
+    }
+    return NULL;
+}

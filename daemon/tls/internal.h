@@ -1,0 +1,61 @@
+/* What the files of tls/ share. Nobody else includes this. */
+#pragma once
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+#include "daemon/tls/queue.h"
+#include "daemon/tls/tls.h"
+
+struct tls_context {
+    atomic_uint n_references;
+    SSL_CTX *ssl_ctx;
+    BIO_METHOD *bio_method; /* moves bytes between an SSL and its session's queues */
+    char *verify_name;      /* NULL: none */
+    int min_version;
+};
+
+struct tls_session {
+    struct tls_context *context;
+    SSL *ssl;
+    struct tls_queue input;   /* ciphertext fed and not yet read by OpenSSL */
+    struct tls_queue sending; /* ciphertext shown to the caller: never moves until it was sent */
+    struct tls_queue pending; /* ciphertext behind it */
+    char *expected;           /* what the certificate must be for, as text */
+    struct text alpn[MESSAGE_ALPN_MAX]; /* what was offered; points into alpn_wire */
+    size_t n_alpn;
+    uint8_t *alpn_wire;
+
+    uint8_t first[TLS_FIRST_MAX]; /* the start of what the peer sent */
+    size_t n_first;
+    uint16_t server_version; /* legacy_version of its ServerHello; 0: none seen */
+    unsigned n_messages;     /* handshake messages since the last application data */
+
+    int verify_error; /* X509_V_…, of the first certificate refused */
+    int verify_depth;
+    X509 *verify_cert;
+
+    bool is_established;
+    bool is_ended;         /* the peer's close_notify came */
+    bool is_closing;       /* our close_notify is asked for … */
+    bool is_close_sent;    /* … and made */
+    bool is_renegotiating; /* the peer asked for it */
+    bool is_flooding;      /* too many messages without data */
+    bool is_overflowing;   /* it makes more output than it takes */
+    bool is_failed;        /* `failure` says how */
+    struct failure failure;
+};
+
+/* identity.c: the name, SNI and ALPN of a new session. 0, -EINVAL or -ENOMEM. */
+int tls_identity_apply(struct tls_session *s, const struct tls_params *params);
+/* After the handshake: NULL, or what is wrong with the peer all the same. */
+const char *tls_identity_check(const struct tls_session *s);
+
+/* verify.c: X509_STORE callback; keeps the first refused certificate in the session. */
+int tls_verify_remember(int is_ok, X509_STORE_CTX *store);
+/* The failure for the certificate remembered. */
+void tls_verify_explain(const struct tls_session *s, struct failure *ret);
+
+/* fault.c: makes the failure from OpenSSL's error queue and what the session has seen. */
+void tls_fault_explain(const struct tls_session *s, struct failure *ret);
+void tls_fault_explain_eof(const struct tls_session *s, struct failure *ret);

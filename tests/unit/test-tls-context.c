@@ -1,0 +1,164 @@
+/* Contexts: what they are made of, what is wrong with it, and how long they live. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/lib/tls-pair.h"
+
+/* A session keeps its context. */
+START_TEST(context_references)
+{
+    const struct certs_pair *ca = certs_matrix_ca(pair_matrix);
+    struct tls_context *own = pair_context_new(&ca, 1, (struct tls_settings){0});
+    struct pair_options options = pair_options_of("server-ecdsa", 0);
+    struct pair p;
+
+    ck_assert_ptr_eq(tls_context_ref(own), own);
+    ck_assert_ptr_null(tls_context_unref(own));
+    options.context = own;
+    pair_init(&p, &options);
+    tls_context_unref(own);
+    ck_assert_int_eq(pair_run(&p), TLS_DONE);
+    pair_deinit(&p);
+    ck_assert_ptr_null(tls_context_unref(NULL));
+    ck_assert_ptr_null(tls_session_free(NULL));
+}
+END_TEST
+
+START_TEST(min_version)
+{
+    const struct certs_pair *ca = certs_matrix_ca(pair_matrix);
+    struct pair_options options = pair_options_of("server-ecdsa", TLS1_2_VERSION);
+    struct pair p;
+
+    options.context =
+        pair_context_new(&ca, 1, (struct tls_settings){.min_version = TLS1_3_VERSION});
+    pair_init(&p, &options);
+    ck_assert_int_eq(pair_run(&p), TLS_FAILED);
+    ck_assert_int_eq(p.failure.code, ERROR_TLS_VERSION);
+    pair_deinit(&p);
+    options.version = TLS1_3_VERSION;
+    pair_init(&p, &options);
+    ck_assert_int_eq(pair_run(&p), TLS_DONE);
+    pair_deinit(&p);
+    tls_context_unref(options.context);
+}
+END_TEST
+
+static void check_ca_file(const char *path, int result, const char *reason)
+{
+    struct tls_settings settings = {.ca_file = (char *)(uintptr_t)path};
+    struct tls_context *c = NULL;
+    char error[256] = "";
+
+    ck_assert_int_eq(tls_context_new(&c, &settings, error, sizeof error), result);
+    ck_assert_ptr_null(c);
+    ck_assert_ptr_nonnull(strstr(error, path));
+    ck_assert_msg(strstr(error, reason) != NULL, "%s", error);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(bad_ca_files)
+{
+    char path[] = "/tmp/fdial-test-XXXXXX";
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    check_ca_file("/nonexistent/ca.pem", -ENOENT, "No such file");
+    check_ca_file("/", -EISDIR, "directory");
+    check_ca_file("/dev/zero", -EINVAL, "Invalid");
+    check_ca_file(path, -ENODATA, "no certificate");
+    write_file(path, "nothing of interest\n");
+    check_ca_file(path, -ENODATA, "no certificate");
+    write_file(path, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
+    check_ca_file(path, -EBADMSG, "");
+    write_file(path, "-----BEGIN CERTIFICATE-----\nMIIB\n");
+    check_ca_file(path, -EBADMSG, "");
+    ck_assert_int_eq(ftruncate(fd, TLS_CA_FILE_MAX + 1), 0);
+    check_ca_file(path, -EFBIG, "large");
+    unlink(path);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    check_ca_file(path, -EINVAL, "Invalid"); /* and does not wait for a writer */
+    unlink(path);
+    close(fd);
+}
+END_TEST
+
+START_TEST(bad_settings)
+{
+    struct tls_context *c = NULL;
+    char error[256] = "";
+    const char *names[] = {"", ".example.com", "a b", "*.example.com", "a/b"};
+
+    ck_assert_int_eq(tls_context_new(&c, &(struct tls_settings){.min_version = TLS1_1_VERSION},
+                                     error, sizeof error),
+                     -EINVAL);
+    ck_assert_ptr_nonnull(strstr(error, "min-version"));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct tls_settings settings = {.verify_name = (char *)(uintptr_t)names[i]};
+
+        ck_assert_int_eq(tls_context_new(&c, &settings, error, sizeof error), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(error, "verify-name"));
+    }
+    ck_assert_ptr_null(c);
+}
+END_TEST
+
+/* The environment must not choose whom the daemon trusts; and the system's store does not trust
+ * ours. */
+START_TEST(system_store)
+{
+    const struct certs_pair *ca = certs_matrix_ca(pair_matrix);
+    struct pair_options options = pair_options_of("server-ecdsa", 0);
+    char path[] = "/tmp/fdial-test-XXXXXX";
+    struct tls_context *c = NULL;
+    int r, fd = mkstemp(path);
+    char error[512] = "";
+    struct pair p;
+
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    certs_write_chain(path, &ca, 1);
+    setenv("SSL_CERT_FILE", path, 1);
+    r = tls_context_new(&c, &(struct tls_settings){0}, error, sizeof error);
+    unsetenv("SSL_CERT_FILE");
+    unlink(path);
+    if (r < 0) { /* a machine without ca-certificates: the sentence must help */
+        ck_assert_int_eq(r, -ENOENT);
+        ck_assert_ptr_nonnull(strstr(error, "ca-certificates"));
+        return;
+    }
+    options.context = c;
+    pair_init(&p, &options);
+    ck_assert_int_eq(pair_run(&p), TLS_FAILED);
+    ck_assert_int_eq(p.failure.code, ERROR_CERT_UNKNOWN_ISSUER);
+    pair_deinit(&p);
+    tls_context_unref(c);
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+    tcase_add_test(tcase, context_references);
+    tcase_add_test(tcase, min_version);
+    tcase_add_test(tcase, bad_ca_files);
+    tcase_add_test(tcase, bad_settings);
+    tcase_add_test(tcase, system_store);
+}
+
+int main(void)
+{
+    return pair_run_suite("tls-context", add_tests);
+}

@@ -1,0 +1,32 @@
+# Certificates for tests; the pair of a session of ours and an OpenSSL server in memory.
+check_LTLIBRARIES += libtestcerts.la libtesttls.la
+libtestcerts_la_SOURCES = tests/lib/certs.c tests/lib/certs-matrix.c tests/lib/certs.h
+libtestcerts_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+libtestcerts_la_LIBADD = $(OPENSSL_LIBS)
+
+libtesttls_la_SOURCES = tests/lib/tls-pair.c tests/lib/tls-pair.h
+libtesttls_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
+libtesttls_la_LIBADD = libtestcerts.la $(OPENSSL_LIBS)
+
+TLS_TEST_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
+TLS_TEST_LIBS = libtesttls.la libdaemon.la $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test-tls tests/unit/test-tls-broken tests/unit/test-tls-context \
+	tests/unit/test-tls-data tests/unit/test-tls-messages tests/unit/test-tls-verify
+tests_unit_test_tls_SOURCES = tests/unit/test-tls.c
+tests_unit_test_tls_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_broken_SOURCES = tests/unit/test-tls-broken.c
+tests_unit_test_tls_broken_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_broken_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_context_SOURCES = tests/unit/test-tls-context.c
+tests_unit_test_tls_context_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_context_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_data_SOURCES = tests/unit/test-tls-data.c
+tests_unit_test_tls_data_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_data_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_messages_SOURCES = tests/unit/test-tls-messages.c
+tests_unit_test_tls_messages_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_messages_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_verify_SOURCES = tests/unit/test-tls-verify.c
+tests_unit_test_tls_verify_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_verify_LDADD = $(TLS_TEST_LIBS)
