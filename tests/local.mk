@@ -8,4 +8,5 @@ if HAVE_CHECK
 include tests/unit/core.mk
 include tests/unit/resolve.mk
 include tests/unit/tls.mk
+include tests/unit/policy.mk
 endif

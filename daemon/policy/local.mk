@@ -1,1 +1,2 @@
-libdaemon_la_SOURCES +=
+libdaemon_la_SOURCES += \
+	daemon/policy/pattern.c daemon/policy/pattern.h
