@@ -1,5 +1,6 @@
 /* The configuration: fdiald.conf(5) as structures. Read once, immutable, shared by all workers
- * (reference counted, thread-safe). config.c is the only file that knows libConfuse. */
+ * (reference counted, thread-safe). Reading it is not thread-safe (libConfuse's lexer has global
+ * state) and may block (files, names of users): before the workers start, or in the main thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,10 +13,21 @@
 
 #define CONFIG_PATH           "/etc/fdial/fdiald.conf" /* drop-ins: CONFIG_PATH ".d" / *.conf */
 #define CONFIG_FILE_MAX       (1024 * 1024)
+#define CONFIG_FILES_MAX      256  /* drop-ins */
+#define CONFIG_SECTIONS_MAX   1024 /* in one file */
 #define CONFIG_RULES_MAX      1024
-#define CONFIG_LIST_MAX       1024 /* strings in one list */
-#define CONFIG_PENDING_DEFAULT 64
-#define CONFIG_RELAYS_DEFAULT  100
+#define CONFIG_TLS_MAX        64
+#define CONFIG_LIST_MAX       1024 /* values in one list */
+#define CONFIG_STRING_MAX     4096 /* bytes of one value */
+#define CONFIG_TITLE_MAX      64
+#define CONFIG_SOCKET_MAX     255 /* FileDescriptorName=, systemd.socket(5) */
+#define CONFIG_WORKERS_MAX    256
+#define CONFIG_PENDING_MAX    65536
+#define CONFIG_RELAYS_MAX     65536
+#define CONFIG_DURATION_MAX_S (365 * 24 * 3600)
+
+#define CONFIG_PENDING_DEFAULT         64
+#define CONFIG_RELAYS_DEFAULT          100
 #define CONFIG_DRAIN_TIMEOUT_DEFAULT_S 30
 
 enum client_kind {
@@ -59,21 +71,23 @@ struct config {
     unsigned workers; /* 0: one per core */
     bool sqpoll;
     bool ktls;
-    uint64_t drain_timeout_us;
-    char *nameservers; /* as resolver_options.servers; NULL: resolv.conf */
+    uint64_t drain_timeout_us; /* 0: relays are ended at once */
+    char *nameservers;         /* as resolver_options.servers; NULL: resolv.conf */
     struct rule *rules;
     size_t n_rules;
 };
 
 #define CONFIG_ERROR_MAX 512
 
-/* Reads `path` and its drop-ins. Returns 0, or -errno with "file:line: what" in error. A missing
- * `path` is -ENOENT. */
+/* Reads `path` and its drop-ins. Returns 0, or -errno with "file:line: what" in error (-EINVAL: it
+ * is in the text). -ENOENT only where there is neither `path` nor a drop-in: the caller may go on
+ * without a configuration then. */
 int config_load(struct config **ret, const char *path, char error[CONFIG_ERROR_MAX]);
 /* From memory, for tests and fuzzing; `name` stands for the file. */
 int config_parse(struct config **ret, const char *name, const char *text, size_t n,
                  char error[CONFIG_ERROR_MAX]);
-/* The built-in rule of --user: this uid, any target, any address, seal required. */
+/* The built-in rule of --user: this uid, any target, any address, seal required. -EINVAL for the
+ * overflow uid, which matches nothing. */
 int config_new_user(struct config **ret, uid_t uid, char error[CONFIG_ERROR_MAX]);
 /* No rule: denies all. */
 int config_new_empty(struct config **ret, char error[CONFIG_ERROR_MAX]);

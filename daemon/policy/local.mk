@@ -1,2 +1,12 @@
 libdaemon_la_SOURCES += \
+	daemon/policy/config.c daemon/policy/config.h \
+	daemon/policy/config_client.c \
+	daemon/policy/config_file.c \
+	daemon/policy/config_key.c \
+	daemon/policy/config_rule.c \
+	daemon/policy/config_scan.c daemon/policy/config_scan.h \
+	daemon/policy/config_text.c \
+	daemon/policy/config_tree.c daemon/policy/config_tree.h \
+	daemon/policy/config_value.c \
 	daemon/policy/pattern.c daemon/policy/pattern.h
+dist_man_MANS += daemon/fdiald.conf.5

@@ -1,0 +1,177 @@
+/* fdiald.conf as it was written: sections, keys, and values as text with the place they came from.
+ * Internal to the configuration's files; nobody else includes it.
+ *
+ *     config_file.c   main file and drop-ins → bytes
+ *     config_text.c   bytes → checked bytes without comments: the grammar, keys, duplicates
+ *     config_tree.c   checked bytes → this tree, by libConfuse, which only this file knows
+ *     config_value.c  values → numbers, times, words
+ *     config_rule.c   `rule` sections → struct rule
+ *     config.c        all of it → struct config
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/policy/config.h"
+
+/* How a key is written: one value; a list; or refused, because it belongs to a later version. */
+enum config_form {
+    FORM_ONE,
+    FORM_LIST,
+    FORM_LATER,
+};
+
+/* X(NAME, "key", form) */
+#define CONFIG_ROOT_KEYS(X)                                                                        \
+    X(WORKERS, "workers", FORM_ONE)                                                                \
+    X(SQPOLL, "sqpoll", FORM_ONE)                                                                  \
+    X(KTLS, "ktls", FORM_ONE)                                                                      \
+    X(DRAIN_TIMEOUT, "drain-timeout", FORM_ONE)                                                    \
+    X(NAMESERVERS, "nameservers", FORM_LIST)
+
+#define CONFIG_TLS_KEYS(X)                                                                         \
+    X(CA_FILE, "ca-file", FORM_ONE)                                                                \
+    X(MIN_VERSION, "min-version", FORM_ONE)                                                        \
+    X(VERIFY_NAME, "verify-name", FORM_ONE)                                                        \
+    X(CERTIFICATE, "certificate", FORM_LATER)                                                      \
+    X(KEY, "key", FORM_LATER)                                                                      \
+    X(PIN, "pin", FORM_LATER)                                                                      \
+    X(VERIFY, "verify", FORM_LATER)                                                                \
+    X(VERIFY_URI, "verify-uri", FORM_LATER)
+
+#define CONFIG_RULE_KEYS(X)                                                                        \
+    X(CLIENT, "client", FORM_LIST)                                                                 \
+    X(SOCKET, "socket", FORM_ONE)                                                                  \
+    X(ALLOW, "allow", FORM_LIST)                                                                   \
+    X(DENY, "deny", FORM_LIST)                                                                     \
+    X(ADDRESSES, "addresses", FORM_LIST)                                                           \
+    X(HANDOFF, "handoff", FORM_LIST)                                                               \
+    X(SEAL, "seal", FORM_ONE)                                                                      \
+    X(TLS, "tls", FORM_ONE)                                                                        \
+    X(MAX_PENDING, "max-pending", FORM_ONE)                                                        \
+    X(MAX_RELAYS, "max-relays", FORM_ONE)                                                          \
+    X(IDLE_TIMEOUT, "idle-timeout", FORM_ONE)                                                      \
+    X(MAX_LIFETIME, "max-lifetime", FORM_ONE)                                                      \
+    X(SOURCE, "source", FORM_LATER)                                                                \
+    X(VIA, "via", FORM_LATER)                                                                      \
+    X(NO_PROXY, "no-proxy", FORM_LATER)                                                            \
+    X(RESOLVE, "resolve", FORM_LATER)                                                              \
+    X(WARM, "warm", FORM_LATER)                                                                    \
+    X(MAX_RATE, "max-rate", FORM_LATER)                                                            \
+    X(MODE, "mode", FORM_LATER)
+
+enum config_key {
+#define X(name, text, form) KEY_##name,
+    CONFIG_ROOT_KEYS(X) CONFIG_TLS_KEYS(X) CONFIG_RULE_KEYS(X)
+#undef X
+        KEY_COUNT,
+};
+
+enum section_kind {
+    SECTION_ROOT, /* what stands outside of sections */
+    SECTION_TLS,
+    SECTION_RULE,
+};
+
+const char *config_key_name(enum config_key key);
+/* Looks up n bytes. Returns false where the section has no such key. */
+bool config_key_find(enum section_kind section, const char *text, size_t n,
+                     enum config_key *ret_key, enum config_form *ret_form);
+
+struct place {
+    const char *file; /* of the tree; NULL: nowhere */
+    unsigned line;
+};
+
+/* Writes "file:line: sentence" and returns -EINVAL. */
+int config_refuse(char error[CONFIG_ERROR_MAX], const struct place *place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same without a place. */
+int config_fail(int code, char error[CONFIG_ERROR_MAX], const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+struct value {
+    struct place place;
+    char *text;
+};
+
+struct value_list {
+    struct value *values;
+    size_t n; /* 0: absent; there are no empty lists */
+};
+
+struct section {
+    enum section_kind kind;
+    struct place place;
+    char *title;
+    struct value_list keys[KEY_COUNT];
+};
+
+struct config_tree {
+    struct section root;
+    struct section *sections;
+    size_t n_sections;
+    char **files; /* their names, for the places */
+    size_t n_files;
+    size_t n_values; /* of the last file added */
+    struct place root_places[KEY_COUNT];
+};
+
+struct config_tree *config_tree_new(void);
+struct config_tree *config_tree_free(struct config_tree *tree);
+void config_treep(struct config_tree **tree);
+/* Adds one file. Returns 0; -EINVAL with the place and a sentence; -ENOMEM. */
+int config_tree_add(struct config_tree *tree, const char *name, const char *text, size_t n,
+                    char error[CONFIG_ERROR_MAX]);
+
+/* A checked text: the same number of bytes and lines, comments blanked. */
+struct config_text {
+    char *data; /* NUL-terminated */
+    size_t n;
+    struct opening {
+        enum section_kind kind;
+        unsigned line;
+        const char *title; /* in data */
+        size_t n_title;
+    } * sections;
+    size_t n_sections;
+    size_t n_values; /* of all keys */
+};
+
+void config_text_deinit(struct config_text *text);
+/* root_places: where the keys outside of sections were set, in this and the files before it. */
+int config_text_check(struct config_text *ret, const char *name, const char *text, size_t n,
+                      struct place root_places[KEY_COUNT], char error[CONFIG_ERROR_MAX]);
+
+/* Adds the file `path` and the drop-ins of the directory `path`.d, which only root and this
+ * process' user may be able to write. Returns 0, or -errno with an error. */
+int config_tree_load(struct config_tree *tree, const char *path, char error[CONFIG_ERROR_MAX]);
+
+/* Values. `key` is for the error. Each returns 0, or -EINVAL with the place and a sentence. */
+int config_parse_number(const struct value *value, enum config_key key, uint32_t min, uint32_t max,
+                        uint32_t *ret, char error[CONFIG_ERROR_MAX]);
+int config_parse_duration(const struct value *value, enum config_key key, uint64_t *ret_us,
+                          char error[CONFIG_ERROR_MAX]);
+int config_parse_bool(const struct value *value, enum config_key key, bool *ret,
+                      char error[CONFIG_ERROR_MAX]);
+/* Joins addresses with commas into a malloc'd string. */
+int config_parse_nameservers(const struct value_list *list, char **ret,
+                             char error[CONFIG_ERROR_MAX]);
+int config_parse_client(const struct value *value, struct client_match *ret,
+                        char error[CONFIG_ERROR_MAX]);
+
+/* A `tls` section, loaded. */
+struct tls_entry {
+    const char *name; /* of the tree */
+    struct place place;
+    struct tls_context *context;
+};
+
+/* Fills in what the section says; the tls context stays NULL where it names none. The rule is to be
+ * deinitialised also after a failure. */
+int config_build_rule(const struct section *section, const struct tls_entry *tls, size_t n_tls,
+                      struct rule *ret, char error[CONFIG_ERROR_MAX]);
+void config_rule_init(struct rule *rule);
+void config_rule_deinit(struct rule *rule);

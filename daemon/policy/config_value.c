@@ -1,0 +1,133 @@
+/* Values from text. libConfuse's own numbers would take "010" for 8 and "-1" for an unsigned value.
+ */
+#include "daemon/policy/config_tree.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "proto/cleanup.h"
+#include "proto/target.h"
+
+/* Decimal digits without leading zero, at most `max`. */
+static bool parse_digits(const char *text, size_t n, uint64_t max, uint64_t *ret)
+{
+    uint64_t number = 0;
+
+    if (n < 1 || n > 10 || (n > 1 && text[0] == '0'))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    }
+    if (number > max)
+        return false;
+    *ret = number;
+    return true;
+}
+
+int config_parse_number(const struct value *value, enum config_key key, uint32_t min, uint32_t max,
+                        uint32_t *ret, char error[CONFIG_ERROR_MAX])
+{
+    uint64_t number;
+
+    if (!parse_digits(value->text, strlen(value->text), max, &number) || number < min)
+        return config_refuse(
+            error, &value->place,
+            "'%s' takes a number of %u to %u, without leading zeros or sign; '%.60s' "
+            "is none",
+            config_key_name(key), min, max, value->text);
+    *ret = (uint32_t)number;
+    return 0;
+}
+
+int config_parse_duration(const struct value *value, enum config_key key, uint64_t *ret_us,
+                          char error[CONFIG_ERROR_MAX])
+{
+    size_t n = strspn(value->text, "0123456789");
+    const char *unit = value->text + n;
+    uint64_t factor_s = 0;
+    uint64_t number;
+
+    if (unit[0] == '\0' || strcmp(unit, "s") == 0)
+        factor_s = 1;
+    else if (strcmp(unit, "m") == 0)
+        factor_s = 60;
+    else if (strcmp(unit, "h") == 0)
+        factor_s = 3600;
+    if (factor_s == 0 || !parse_digits(value->text, n, CONFIG_DURATION_MAX_S / factor_s, &number))
+        return config_refuse(error, &value->place,
+                             "'%s' takes a time like 30, 30s, 5m or 1h, at most a year, without "
+                             "leading zeros or sign; '%.60s' is none",
+                             config_key_name(key), value->text);
+    *ret_us = number * factor_s * US_PER_S;
+    return 0;
+}
+
+int config_parse_bool(const struct value *value, enum config_key key, bool *ret,
+                      char error[CONFIG_ERROR_MAX])
+{
+    if (strcmp(value->text, "true") == 0)
+        *ret = true;
+    else if (strcmp(value->text, "false") == 0)
+        *ret = false;
+    else
+        return config_refuse(error, &value->place, "'%s' takes true or false; '%.60s' is neither",
+                             config_key_name(key), value->text);
+    return 0;
+}
+
+/* address, address:port, [IPv6] or [IPv6]:port */
+static bool is_nameserver(const char *text)
+{
+    const char *end = text + strlen(text);
+    const char *port = NULL;
+    struct in6_addr ipv6;
+    struct in_addr ipv4;
+    uint16_t ignored;
+    bool is_address;
+
+    if (host_parse_ipv6(text, strlen(text), &ipv6) == 0)
+        return true;
+    if (text[0] == '[') {
+        const char *bracket = strchr(text, ']');
+
+        if (!bracket)
+            return false;
+        is_address = host_parse_ipv6(text + 1, (size_t)(bracket - text - 1), &ipv6) == 0;
+        port = bracket + 1;
+    } else {
+        port = text + strcspn(text, ":");
+        is_address = host_parse_ipv4(text, (size_t)(port - text), &ipv4) == 0;
+    }
+    if (!is_address || port == end)
+        return is_address;
+    return port[0] == ':' && port_parse(port + 1, (size_t)(end - port - 1), &ignored) == 0;
+}
+
+int config_parse_nameservers(const struct value_list *list, char **ret,
+                             char error[CONFIG_ERROR_MAX])
+{
+    CLEANUP(freep) char *joined = NULL;
+    size_t size = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->n; i++) {
+        if (!is_nameserver(list->values[i].text))
+            return config_refuse(error, &list->values[i].place,
+                                 "'%s' takes addresses like 192.0.2.1, 192.0.2.1:53 or "
+                                 "[2001:db8::1]:53; '%.60s' is none",
+                                 config_key_name(KEY_NAMESERVERS), list->values[i].text);
+        size += strlen(list->values[i].text) + 1;
+    }
+    joined = malloc(size);
+    if (!joined)
+        return config_fail(-ENOMEM, error, "out of memory");
+    for (size_t i = 0; i < list->n; i++)
+        n += (size_t)snprintf(joined + n, size - n, "%s%s", i > 0 ? "," : "", list->values[i].text);
+    *ret = TAKE_PTR(joined);
+    return 0;
+}

@@ -1,0 +1,317 @@
+/* Mistakes, each with the line and the sentence it gets. */
+#include "tests/unit/test-config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RULE(body)     "rule \"a\" {\n client = \"uid:1\"\n allow = \"tcp://h:1\"\n" body "\n}\n"
+#define ALLOW(pattern) "rule \"a\" {\n client = \"uid:1\"\n allow = " pattern "\n}\n"
+#define CLIENT(client) "rule \"a\" {\n client = " client "\n allow = \"tcp://h:1\"\n}\n"
+
+static const struct {
+    const char *text;
+    const char *error; /* behind "c:" */
+} mistakes[] = {
+    /* form */
+    {"workers = 1\n}", "2: this '}' closes nothing; remove it"},
+    {"\n\nrule \"a\" {\n client = \"uid:1\"\n\n", "3: the section that begins here is not closed; "
+                                                  "write '}'"},
+    {"rule \"a\" {\n client = \"uid:1\"\nrule \"b\" {\n}\n}",
+     "3: a section begins inside another; close the one before with '}'"},
+    {"rule \"a\" {\n client = \"uid:1\"\ntls \"b\" {\n}\n}",
+     "3: a section begins inside another; close the one before with '}'"},
+    {"rule {\n}", "1: a title is missing; write rule \"name\" { ... }"},
+    {"tls\n\"\" {\n}", "2: a title has 1 to 64 letters, digits, '.', '_' and '-'"},
+    {"rule \"a b\" {\n}", "1: a title has 1 to 64 letters, digits, '.', '_' and '-'"},
+    {"rule \"a\"\n client = \"uid:1\"", "2: write '{' after the title of the section 'rule'"},
+    {"workers 3", "1: write '=' after 'workers'"},
+    {"workers =\n", "2: the value of 'workers' is missing"},
+    {"workers = = 3", "1: the value of 'workers' is missing"},
+    {"workers = { 1, 2 }", "1: 'workers' takes one value; remove the braces"},
+    {"\"workers\" = 3", "1: a key or a section is missing here"},
+    {"workers = 3;", "1: unexpected ';'; put values with such characters in quotes"},
+    {"# one\n// two\n/* three\nfour */ workers = 3 # five\n= 3",
+     "5: a key or a section is missing here"},
+    {"workers = 3\r\n",
+     "1: the line ends with a carriage return; save the file with Unix line ends"},
+    {"\xef\xbb\xbfworkers = 3", "1: unexpected byte 0xef; put text in quotes"},
+    {"workers = 3#x",
+     "1: a comment begins inside '3'; put the value in quotes, or a space before the "
+     "comment"},
+    {ALLOW("https://h"), "3: a comment begins inside 'https:'; put the value in quotes, or a space "
+                         "before the comment"},
+    {"\n/* no end\n\n", "2: the comment that begins here has no end; write '*/'"},
+    {"\nnameservers = \"192.0.2.1\n\"",
+     "2: the string that begins on this line has no closing quote"},
+    {"nameservers = \"192.0.2.1", "1: the string that begins on this line has no closing quote"},
+    {"nameservers = '192.0.2.1\"", "1: the string that begins on this line has no closing quote"},
+    {"nameservers = \"192\\0562.1\"", "1: there are no escapes in strings; remove the backslash"},
+    {"nameservers = \"\t\"", "1: control character 0x09 in a string; remove it"},
+    {"workers = \"${HOME}\"", "1: nothing is expanded here; write the value instead of ${...}"},
+    {"workers = '${HOME}'", "1: nothing is expanded here; write the value instead of ${...}"},
+    {"workers = ${HOME}", "1: nothing is expanded here; write the value instead of ${...}"},
+    {"rule ${HOME} {", "1: nothing is expanded here; write the value instead of ${...}"},
+    {"nameservers += { \"192.0.2.1\" }", "1: '+=' is not known; write one list with '='"},
+    {"include(\"x\")", "1: unknown key 'include'; see fdiald.conf(5)"},
+    {"workers(3)", "1: unexpected '('; put values with such characters in quotes"},
+    {"nameservers = {\n}",
+     "2: the list of 'nameservers' is empty; write a value, or remove the key"},
+    {"nameservers = { , }", "1: a value of 'nameservers' or '}' is missing here"},
+    {"nameservers = { \"192.0.2.1\",\n, }", "2: a value of 'nameservers' or '}' is missing here"},
+    {"nameservers = { \"192.0.2.1\"\n\"192.0.2.2\" }", "2: a ',' or '}' is missing in the list of "
+                                                       "'nameservers'"},
+    {"nameservers = { \"192.0.2.1\",\n", "2: a value of 'nameservers' or '}' is missing here"},
+    {"rule \"a\" {\n 3 = 4 }", "2: unknown key '3'; see fdiald.conf(5)"},
+    {"rule \"a\" {\n { }",
+     "2: a key, or the '}' of the section that begins in line 1, is missing here"},
+    /* keys */
+    {"worker = 3", "1: unknown key 'worker'; see fdiald.conf(5)"},
+    {"client = \"uid:1\"", "1: unknown key 'client'; see fdiald.conf(5)"},
+    {"rule|a = 3", "1: unexpected '|'; put values with such characters in quotes"},
+    {RULE("colour = \"red\""), "4: unknown key 'colour'; see fdiald.conf(5)"},
+    {"workers = 1\n# again\nworkers = 2", "3: 'workers' is given twice, first at c:1; remove one"},
+    {RULE("\nallow = \"tcp://h:2\""), "5: 'allow' is given twice, first at c:3; remove one"},
+    {RULE("") "\n" RULE(""), "7: the title 'a' is given twice, first at c:1; rename one"},
+    {"tls \"a\" {\n}\ntls \"a\" {\n}", "3: the title 'a' is given twice, first at c:1; rename one"},
+    {RULE("via = { \"corp\" }"), "4: 'via' is not supported by this version; remove it"},
+    {RULE("no-proxy = \"x\""), "4: 'no-proxy' is not supported by this version; remove it"},
+    {RULE("resolve = \"local\""), "4: 'resolve' is not supported by this version; remove it"},
+    {RULE("source = \"192.0.2.7\""), "4: 'source' is not supported by this version; remove it"},
+    {RULE("warm = \"x\""), "4: 'warm' is not supported by this version; remove it"},
+    {RULE("mode = \"report\""), "4: 'mode' is not supported by this version; remove it"},
+    {RULE("max-rate = \"1/s\""), "4: 'max-rate' is not supported by this version; remove it"},
+    {"\nproxy \"corp\" {\n url = \"http://p:1\" }", "2: 'proxy' is not supported by this version; "
+                                                    "remove it"},
+    {"tls \"a\" {\n certificate = \"x\"\n}", "2: 'certificate' is not supported by this version; "
+                                             "remove it"},
+    {"tls \"a\" {\n verify = \"off\"\n}",
+     "2: 'verify' is not supported by this version; remove it"},
+    {"tls \"a\" {\n pin = \"x\"\n}", "2: 'pin' is not supported by this version; remove it"},
+    /* values outside of sections */
+    {"workers = many",
+     "1: 'workers' takes a number of 0 to 256, without leading zeros or sign; 'many' "
+     "is none"},
+    {"workers = 010",
+     "1: 'workers' takes a number of 0 to 256, without leading zeros or sign; '010' is "
+     "none"},
+    {"workers = -1",
+     "1: 'workers' takes a number of 0 to 256, without leading zeros or sign; '-1' is "
+     "none"},
+    {"workers = 0x10",
+     "1: 'workers' takes a number of 0 to 256, without leading zeros or sign; '0x10' "
+     "is none"},
+    {"workers = 257",
+     "1: 'workers' takes a number of 0 to 256, without leading zeros or sign; '257' is "
+     "none"},
+    {"workers = \"\"",
+     "1: 'workers' takes a number of 0 to 256, without leading zeros or sign; '' is "
+     "none"},
+    {"workers = 99999999999999999999",
+     "1: 'workers' takes a number of 0 to 256, without leading zeros "
+     "or sign; '99999999999999999999' is none"},
+    {"sqpoll = 1", "1: 'sqpoll' takes true or false; '1' is neither"},
+    {"ktls = yes", "1: 'ktls' takes true or false; 'yes' is neither"},
+    {"drain-timeout = \"soon\"",
+     "1: 'drain-timeout' takes a time like 30, 30s, 5m or 1h, at most a "
+     "year, without leading zeros or sign; 'soon' is none"},
+    {"drain-timeout = 8761h",
+     "1: 'drain-timeout' takes a time like 30, 30s, 5m or 1h, at most a year, "
+     "without leading zeros or sign; '8761h' is none"},
+    {"drain-timeout = 05m",
+     "1: 'drain-timeout' takes a time like 30, 30s, 5m or 1h, at most a year, "
+     "without leading zeros or sign; '05m' is none"},
+    {"nameservers = {\n\"192.0.2.1\",\n\"ns.example.org\" }",
+     "3: 'nameservers' takes addresses like 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53; "
+     "'ns.example.org' is none"},
+    {"nameservers = \"192.0.2.1:0\"",
+     "1: 'nameservers' takes addresses like 192.0.2.1, 192.0.2.1:53 or "
+     "[2001:db8::1]:53; '192.0.2.1:0' is none"},
+    {"nameservers = \"[192.0.2.1]\"",
+     "1: 'nameservers' takes addresses like 192.0.2.1, 192.0.2.1:53 or "
+     "[2001:db8::1]:53; '[192.0.2.1]' is none"},
+    {"nameservers = \"192.0.2.1,192.0.2.2\"",
+     "1: 'nameservers' takes addresses like 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53; "
+     "'192.0.2.1,192.0.2.2' is none"},
+    /* tls */
+    {"tls \"a\" {\n ca-file = \"ca.pem\"\n}", "2: 'ca-file' takes a path that begins with '/'"},
+    {"tls \"a\" {\n\n ca-file = \"/nonexistent/ca.pem\"\n}",
+     "3: cannot read /nonexistent/ca.pem: No such "
+     "file or directory"},
+    {"tls \"a\" {\n min-version = \"1.1\"\n}",
+     "2: 'min-version' takes 1.2 or 1.3; '1.1' is neither"},
+    {"tls \"a\" {\n verify-name = \"a_b..c\"\n}",
+     "2: 'verify-name' takes a host name or an address; 'a_b..c' is neither"},
+    {RULE("tls = \"partner\""),
+     "4: there is no section tls \"partner\"; write one, or remove this key"},
+    /* rules */
+    {"\nrule \"a\" {\n allow = \"tcp://h:1\"\n}",
+     "2: rule 'a' has no 'client' and would be for nobody; "
+     "write who it is for"},
+    {"\nrule \"a\" {\n client = \"uid:1\"\n}",
+     "2: rule 'a' has no 'allow' and would allow nothing; "
+     "write what it allows"},
+    {CLIENT("\"build\""),
+     "2: a client is user:NAME, uid:NUMBER, group:NAME or gid:NUMBER; 'build' is "
+     "none"},
+    {CLIENT("{ \"uid:1\",\n\"*\" }"),
+     "3: a client is user:NAME, uid:NUMBER, group:NAME or gid:NUMBER; "
+     "'*' is none"},
+    {CLIENT("\"user:\""), "2: there is no user ''; make it, or remove it here"},
+    {CLIENT("\"user:missing\""), "2: there is no user 'missing'; make it, or remove it here"},
+    {CLIENT("\"group:missing\""), "2: there is no group 'missing'; make it, or remove it here"},
+    {CLIENT("\"user:broken\""), "2: cannot look up the user 'broken': Input/output error"},
+    {CLIENT("\"unit:ci.service\""), "2: 'unit:' is not supported by this version; use user:, uid:, "
+                                    "group: or gid:"},
+    {CLIENT("\"uid:\""), "2: 'uid:' has no id of 0 to 4294967294, without leading zeros or sign"},
+    {CLIENT("\"uid:010\""),
+     "2: 'uid:010' has no id of 0 to 4294967294, without leading zeros or sign"},
+    {CLIENT("\"uid:-1\""),
+     "2: 'uid:-1' has no id of 0 to 4294967294, without leading zeros or sign"},
+    {CLIENT("\"gid:4294967295\""),
+     "2: 'gid:4294967295' has no id of 0 to 4294967294, without leading "
+     "zeros or sign"},
+    {CLIENT("\"uid:18446744073709551617\""), "2: 'uid:18446744073709551617' has no id of 0 to "
+                                             "4294967294, without leading zeros or sign"},
+    {CLIENT("\"uid:65534\""),
+     "2: 'uid:65534' has the id 65534, which is also shown for ids without a "
+     "mapping and so matches nobody; use another"},
+    {CLIENT("\"user:nobody\""),
+     "2: 'user:nobody' has the id 65534, which is also shown for ids without "
+     "a mapping and so matches nobody; use another"},
+    {CLIENT("\"group:nogroup\""),
+     "2: 'group:nogroup' has the id 65534, which is also shown for ids "
+     "without a mapping and so matches nobody; use another"},
+    {ALLOW("{ \"tcp://h:1\",\n\"h:2\" }"), "4: bad pattern 'h:2': write a scheme first, like "
+                                           "https://host, or '*://' for all of them"},
+    {ALLOW("\"tcp://h\""),
+     "3: bad pattern 'tcp://h': this scheme has no port of its own; write ':443', "
+     "or ':*' for all ports"},
+    {RULE("deny = \"tls://10.2.0.1/16:5432\""), "4: bad pattern 'tls://10.2.0.1/16:5432': the "
+                                                "address has bits set behind its prefix; write the "
+                                                "first address of the prefix, or a longer one"},
+    {RULE("socket = \"a:b\""),
+     "4: 'socket' takes the FileDescriptorName= of a socket unit: 1 to 255 "
+     "characters without ':'"},
+    {RULE("socket = \"\""), "4: 'socket' takes the FileDescriptorName= of a socket unit: 1 to 255 "
+                            "characters without ':'"},
+    {RULE("addresses = { \"public\",\n\"any\" }"),
+     "5: 'addresses' takes public, private, loopback, "
+     "link-local and host; 'any' is unknown"},
+    {RULE("addresses = {}"),
+     "4: the list of 'addresses' is empty; write a value, or remove the key"},
+    {RULE("handoff = \"udp\""), "4: 'handoff' takes tcp, ktls and relay; 'udp' is unknown"},
+    {RULE("seal = \"no\""), "4: 'seal' takes required or off; 'no' is unknown"},
+    {RULE("max-pending = 0"),
+     "4: 'max-pending' takes a number of 1 to 65536, without leading zeros or "
+     "sign; '0' is none"},
+    {RULE("max-relays = 65537"),
+     "4: 'max-relays' takes a number of 1 to 65536, without leading zeros or "
+     "sign; '65537' is none"},
+    {RULE("idle-timeout = \"1d\""),
+     "4: 'idle-timeout' takes a time like 30, 30s, 5m or 1h, at most a "
+     "year, without leading zeros or sign; '1d' is none"},
+    {RULE("max-lifetime = \"-5\""),
+     "4: 'max-lifetime' takes a time like 30, 30s, 5m or 1h, at most a "
+     "year, without leading zeros or sign; '-5' is none"},
+};
+
+START_TEST(test_mistake)
+{
+    const char *text = mistakes[_i].text;
+    struct config *config = NULL;
+    char expected[CONFIG_ERROR_MAX];
+    char error[CONFIG_ERROR_MAX] = "";
+
+    snprintf(expected, sizeof expected, "c:%s", mistakes[_i].error);
+    ck_assert_msg(config_parse(&config, "c", text, strlen(text), error) == -EINVAL, "accepted: %s",
+                  text);
+    ck_assert_ptr_null(config);
+    ck_assert_str_eq(error, expected);
+}
+END_TEST
+
+/* What is wrong because of its size, made here. */
+START_TEST(test_limits)
+{
+    static const struct {
+        const char *head;
+        const char *body; /* repeated */
+        unsigned n;
+        const char *tail;
+        const char *error;
+    } sizes[] = {
+        {"nameservers = {\n", "'192.0.2.1',\n", CONFIG_LIST_MAX + 1, "}",
+         "c:1026: the list of 'nameservers' is too long; at most 1024 values"},
+        {"workers = \"", "1", CONFIG_STRING_MAX + 1, "\"",
+         "c:1: the value is too long; at most 4096 bytes"},
+        {"rule \"", "a", CONFIG_TITLE_MAX + 1, "\" {",
+         "c:1: a title has 1 to 64 letters, digits, '.', '_' and '-'"},
+        {"", " ", CONFIG_FILE_MAX + 1, "",
+         "c: is larger than 1048576 bytes; split it into drop-ins"},
+        {"rule \"a\" { client = \"uid:1\" allow = \"tcp://", "a", PATTERN_MAX, ":1\" }", NULL},
+    };
+    char error[CONFIG_ERROR_MAX];
+    struct config *config;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t size =
+            strlen(sizes[i].head) + sizes[i].n * strlen(sizes[i].body) + strlen(sizes[i].tail) + 1;
+        char *text = malloc(size);
+        size_t n = (size_t)sprintf(text, "%s", sizes[i].head);
+
+        for (unsigned k = 0; k < sizes[i].n; k++)
+            n += (size_t)sprintf(text + n, "%s", sizes[i].body);
+        n += (size_t)sprintf(text + n, "%s", sizes[i].tail);
+        ck_assert_int_eq(config_parse(&config, "c", text, n, error), -EINVAL);
+        if (sizes[i].error)
+            ck_assert_str_eq(error, sizes[i].error);
+        free(text);
+    }
+}
+END_TEST
+
+START_TEST(test_too_many_sections)
+{
+    char *text = malloc((CONFIG_SECTIONS_MAX + 1) * 16);
+    struct config *config;
+    char error[CONFIG_ERROR_MAX];
+    size_t n = 0;
+
+    for (unsigned i = 0; i <= CONFIG_SECTIONS_MAX; i++)
+        n += (size_t)sprintf(text + n, "tls t%u {}\n", i);
+    ck_assert_int_eq(config_parse(&config, "c", text, n, error), -EINVAL);
+    ck_assert_str_eq(error, "c:1025: too many sections in one file; at most 1024");
+    n = 0;
+    for (unsigned i = 0; i <= CONFIG_TLS_MAX; i++)
+        n += (size_t)sprintf(text + n, "tls t%u {}\n", i);
+    ck_assert_int_eq(config_parse(&config, "c", text, n, error), -EINVAL);
+    ck_assert_str_eq(error, "c:65: too many tls sections; at most 64");
+    free(text);
+}
+END_TEST
+
+START_TEST(test_nul_byte)
+{
+    static const char *const texts[] = {"workers\0= 3", "workers = \"3\0\"", "\0", "workers = 3\0"};
+    static const size_t sizes[] = {11, 14, 1, 12};
+    struct config *config;
+    char error[CONFIG_ERROR_MAX];
+
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_int_eq(config_parse(&config, "c", texts[i], sizes[i], error), -EINVAL);
+}
+END_TEST
+
+TCase *config_errors_case(void)
+{
+    TCase *errors = tcase_create("errors");
+
+    tcase_set_timeout(errors, 60);
+    tcase_add_loop_test(errors, test_mistake, 0, sizeof mistakes / sizeof mistakes[0]);
+    tcase_add_test(errors, test_limits);
+    tcase_add_test(errors, test_too_many_sections);
+    tcase_add_test(errors, test_nul_byte);
+    return errors;
+}
