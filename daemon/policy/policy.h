@@ -1,7 +1,7 @@
 /* The decision: who asks for what → a route, or a refusal. Pure; asks nothing of the network.
  *
- * The first rule whose client and target match decides. A `deny` of any rule that matches the client
- * and comes before it is final. Nothing matches: denied. */
+ * The first rule whose client and target match decides. A `deny` of any rule that matches the
+ * client and comes before it is final. Nothing matches: denied. */
 #pragma once
 
 #include <sys/types.h>

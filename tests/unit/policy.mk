@@ -2,10 +2,13 @@
 # not theirs to know, and parsing the system's trust store hundreds of times would take minutes.
 policy_fakes = tests/unit/fake-tls.c tests/unit/fake-users.c
 
-check_PROGRAMS += tests/unit/test-pattern tests/unit/test-config
+check_PROGRAMS += tests/unit/test-pattern tests/unit/test-policy tests/unit/test-config
 tests_unit_test_pattern_SOURCES = tests/unit/test-pattern.c
 tests_unit_test_pattern_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_pattern_LDADD = libdaemon.la $(CHECK_LIBS)
+tests_unit_test_policy_SOURCES = tests/unit/test-policy.c $(policy_fakes)
+tests_unit_test_policy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_policy_LDADD = libdaemon.la $(CHECK_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test-config.c tests/unit/test-config-errors.c \
 	tests/unit/test-config.h $(policy_fakes)
 tests_unit_test_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
