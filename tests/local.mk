@@ -10,3 +10,5 @@ include tests/unit/resolve.mk
 include tests/unit/tls.mk
 include tests/unit/policy.mk
 endif
+
+include tests/fuzz/local.mk
