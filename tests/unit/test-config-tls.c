@@ -1,0 +1,76 @@
+/* The configuration with the real tls contexts: what is wrong with a ca-file is told at its line.
+ * The other tests of the configuration have contexts of their own. */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/policy/config.h"
+#include "proto/cleanup.h"
+
+/* Debian's and its like; the same file serves as a ca-file here. */
+#define SYSTEM_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
+
+START_TEST(test_bad_ca_file)
+{
+    static const char *const files[] = {"/nonexistent/ca.pem", "/dev/null", "/etc"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        struct config *config = NULL;
+        char error[CONFIG_ERROR_MAX] = "";
+        char text[256];
+
+        snprintf(text, sizeof text, "tls \"a\" {\n\n ca-file = \"%s\"\n}", files[i]);
+        ck_assert_int_eq(config_parse(&config, "c", text, strlen(text), error), -EINVAL);
+        ck_assert_msg(strncmp(error, "c:3: ", 5) == 0 && strstr(error, files[i]), "%s", error);
+    }
+}
+END_TEST
+
+START_TEST(test_contexts)
+{
+    static const char text[] = "tls a { ca-file = \"" SYSTEM_BUNDLE "\" min-version = 1.3 }\n"
+                               "rule one { client = \"uid:1\" allow = \"https://*\" }\n"
+                               "rule two { client = \"uid:2\" allow = \"https://*\" }\n"
+                               "rule three { client = \"uid:3\" allow = \"https://*\" tls = a }\n";
+    struct config *config = NULL;
+    struct config *user = NULL;
+    struct tls_context *kept;
+    char error[CONFIG_ERROR_MAX] = "";
+
+    ck_assert_msg(config_parse(&config, "c", text, sizeof text - 1, error) == 0, "%s", error);
+    ck_assert_ptr_nonnull(config->rules[0].tls);
+    ck_assert_ptr_eq(config->rules[0].tls, config->rules[1].tls);
+    ck_assert_ptr_ne(config->rules[0].tls, config->rules[2].tls);
+    kept = tls_context_ref(config->rules[2].tls); /* as a connection in progress does */
+    ck_assert_ptr_null(config_unref(config));
+    tls_context_unref(kept);
+    ck_assert_msg(config_new_user(&user, 1001, error) == 0, "%s", error);
+    ck_assert_ptr_nonnull(user->rules[0].tls);
+    config_unref(user);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("config-tls");
+    TCase *tcase = tcase_create("config-tls");
+    SRunner *runner;
+    int failed;
+
+    if (access(SYSTEM_BUNDLE, R_OK) < 0) {
+        printf("SKIP: no %s on this machine\n", SYSTEM_BUNDLE);
+        return 77;
+    }
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, test_bad_ca_file);
+    tcase_add_test(tcase, test_contexts);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
