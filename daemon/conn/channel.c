@@ -2,8 +2,8 @@
  * its plaintext to layer 1; output of layer 1 is written to layer 0, whose output goes to the
  * socket.
  *
- * While the kernel sends, the layers may produce more (an answer to a KeyUpdate), so what is in
- * flight is a copy of its own.
+ * What the kernel is sending is the output queue of layer 0 itself, which grows behind it but does
+ * not move until tls_session_sent().
  */
 #include "daemon/conn/channel.h"
 
@@ -32,7 +32,6 @@ void channel_deinit(struct channel *channel)
     ring_close_consume_fd(channel->ring, TAKE_FD(channel->fd));
     free(TAKE_PTR(channel->in));
     free(TAKE_PTR(channel->plain));
-    free(TAKE_PTR(channel->out));
 }
 
 void channel_move(struct channel *from, struct channel *to)
@@ -132,6 +131,8 @@ static int push_down(struct channel *channel)
             if (n > TLS_RECORD_MAX)
                 n = TLS_RECORD_MAX;
             k = tls_session_write(channel->layers[i - 1], data, n);
+            if (k == -EAGAIN)
+                break; /* the rest with the next flush */
             if (k < 0)
                 return (int)k;
             tls_session_sent(channel->layers[i], (size_t)k);
@@ -143,26 +144,23 @@ static int push_down(struct channel *channel)
 /* Points `sending` to what is to be sent. */
 static int take_output(struct channel *channel)
 {
-    const uint8_t *data;
-    size_t n;
     int r;
 
     if (channel->n_layers == 0)
         return 0;
     r = push_down(channel);
-    if (r < 0)
-        return r;
-    n = tls_session_output(channel->layers[0], &data);
-    if (n == 0)
-        return 0;
-    channel->out = malloc(n);
-    if (!channel->out)
-        return -ENOMEM;
-    memcpy(channel->out, data, n);
-    tls_session_sent(channel->layers[0], n);
-    channel->sending = channel->out;
-    channel->sending_size = n;
-    return 0;
+    if (r == 0)
+        channel->sending_size = tls_session_output(channel->layers[0], &channel->sending);
+    return r;
+}
+
+/* The kernel has sent the first n bytes. */
+static void advance(struct channel *channel, size_t n)
+{
+    channel->sending += n;
+    channel->sending_size -= n;
+    if (channel->n_layers > 0)
+        tls_session_sent(channel->layers[0], n);
 }
 
 int channel_flush(struct channel *channel)
@@ -184,21 +182,17 @@ static void flush_done(struct op *op, int res, uint32_t flags)
 
     (void)flags;
     if (res > 0) {
-        channel->sending += res;
-        channel->sending_size -= (size_t)res;
+        advance(channel, (size_t)res);
         if (channel->sending_size > 0) {
             ring_send(channel->ring, &channel->flush_op, channel->fd, channel->sending,
                       channel->sending_size, 0);
             return;
         }
-    }
-    channel->sending_size = 0;
-    free(TAKE_PTR(channel->out));
-    if (res > 0) {
         res = channel_flush(channel);
         if (res > 0)
             return;
     }
+    channel->sending_size = 0;
     channel->flushed(channel, res);
 }
 

@@ -34,8 +34,7 @@ struct channel {
     uint8_t *in;    /* CHANNEL_BUFFER bytes as received, from the first fill on */
     size_t in_size; /* of them unread; without layers only */
     uint8_t *plain; /* CHANNEL_BUFFER decrypted bytes, from the first read on; with layers only */
-    uint8_t *out;   /* what the kernel is sending, with layers; owned */
-    const uint8_t *sending;
+    const uint8_t *sending; /* with layers: output of layer 0, which stays in place until sent */
     size_t sending_size;
 };
 

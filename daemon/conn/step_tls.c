@@ -122,7 +122,10 @@ static enum step_result start(struct conn *conn)
     }
     r = tls_session_new(&session, conn->params->tls, &params);
     if (r < 0) {
-        fail_io(conn, -r);
+        if (r == -EINVAL)
+            failure_format(&conn->failure, ERROR_BAD_OPTION, 0, "the TLS name or ALPN cannot be");
+        else
+            fail_io(conn, -r);
         return STEP_FAIL;
     }
     channel_push_consume_session(&conn->channel, session);

@@ -156,23 +156,35 @@ static void hang_up_done(struct op *op, int res, uint32_t flags)
     finish_if_idle(relay);
 }
 
+/* TLS may not take bytes just now (the target is in the middle of a KeyUpdate); asked again after
+ * each flush and fill. */
+static void up_write(struct relay *relay)
+{
+    int r = channel_write(&relay->channel, relay->up, relay->up_size);
+
+    if (r == -EAGAIN)
+        return;
+    if (r < 0) {
+        end(relay, RELAY_END_RESET);
+        return;
+    }
+    relay->up_size = 0;
+    relay->has_up_data = true;
+    flush(relay);
+}
+
 static void up_received(struct relay *relay, int res)
 {
-    int r = 0;
-
     if (res > 0) {
         touch(relay);
         relay->bytes_sent += (uint64_t)res;
-        relay->has_up_data = true;
-        r = channel_write(&relay->channel, relay->up, (size_t)res);
+        relay->up_size = (size_t)res;
+        up_write(relay);
     } else {
         relay->is_up_ending = true;
         channel_close_write(&relay->channel);
-    }
-    if (r < 0)
-        end(relay, RELAY_END_RESET);
-    else
         flush(relay);
+    }
 }
 
 static void up_done(struct op *op, int res, uint32_t flags)
@@ -190,7 +202,9 @@ static void up_continue(struct relay *relay)
 {
     if (relay->is_up_done)
         return;
-    if (relay->is_up_ending) {
+    if (relay->up_size > 0) {
+        up_write(relay);
+    } else if (relay->is_up_ending) {
         up_finished(relay);
     } else if (relay->has_up_data) {
         relay->has_up_data = false;
