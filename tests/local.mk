@@ -1,6 +1,32 @@
-# A test program exits 0 (passed), 77 (skipped, with the reason on stdout) or anything else.
-# With FDIAL_EXPECT_ALL=1 a skip that is not named in tests/skips-allowed is a failure.
-TESTS += $(check_PROGRAMS)
+# A test exits 0 (passed), 77 (skipped, its last line of output being the reason) or anything else.
+# tests/lib/run-test runs each, whatever it is, with a time limit, and leaves no process behind. With
+# FDIAL_EXPECT_ALL=1 a skip that tests/skips-allowed does not name is a failure.
+#
+# Fragments add programs to check_PROGRAMS and scripts (.py, .sh) to TEST_SCRIPTS.
+TEST_SCRIPTS =
+TESTS += $(check_PROGRAMS) $(TEST_SCRIPTS)
+
+TEST_EXTENSIONS = .py .sh
+LOG_COMPILER = $(srcdir)/tests/lib/run-test
+PY_LOG_COMPILER = $(LOG_COMPILER)
+SH_LOG_COMPILER = $(LOG_COMPILER)
+AM_TESTS_FD_REDIRECT = 9>&2
+AM_TESTS_ENVIRONMENT = \
+	abs_top_srcdir='$(abs_top_srcdir)'; abs_top_builddir='$(abs_top_builddir)'; \
+	PYTHONPATH='$(abs_top_srcdir)/tests/lib'; PYTHONDONTWRITEBYTECODE=1; \
+	export abs_top_srcdir abs_top_builddir PYTHONPATH PYTHONDONTWRITEBYTECODE;
+if SANITIZERS
+AM_TESTS_ENVIRONMENT += FDIAL_SLOW=1; export FDIAL_SLOW;
+endif
+
+EXTRA_DIST += $(TEST_SCRIPTS) \
+	tests/skips-allowed \
+	tests/lib/run-test tests/lib/fdialtest.py tests/lib/skip.sh
+
+include tests/lib/local.mk
+include tests/demo/local.mk
+include tests/systemd/local.mk
+include tests/vm/local.mk
 
 include tests/lib/local.mk
 

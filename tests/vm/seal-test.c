@@ -1,0 +1,538 @@
+/* What the seal holds against, on a kernel with CONFIG_TLS (the machine of tests/vm runs this as
+ * root).
+ *
+ * Two processes. The maker stays in its network namespace, listens on loopback and makes connected
+ * sockets; the holder becomes uid 65534 in an empty namespace, receives them over a Unix socket and
+ * tries to turn each into something else. One order at a time: the holder writes a letter, the
+ * maker answers with an fd. First the holder shows with unsealed sockets that the attack works
+ * here.
+ *
+ *   seal-test           prints TAP, CHECKS cases; exit status 0 when all is as wanted
+ *   seal-test --fd N    the same attacks on an fd that somebody else made: exit status 0 when all
+ *                       fail. ADDRESS (IPv4) and PORT in the environment: where a reconnect would
+ * go
+ */
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <grp.h>
+#include <liburing.h>
+
+#define HOLDER_UID 65534
+/* As the kernel has it; <netinet/tcp.h> and <linux/tcp.h> exclude each other. */
+#define TCP_STATE_CLOSE 7
+
+/* Orders: a letter for the state of the socket, capital for IPv6. */
+enum order {
+    ORDER_BARE = 'b',
+    ORDER_SEALED = 's',
+    ORDER_FIN = 'f',    /* sealed, then the peer sent FIN */
+    ORDER_RESET = 'r',  /* sealed, then the peer sent RST */
+    ORDER_HELD = 'h',   /* sealed, the peer says nothing */
+    ORDER_MAPPED = 'm', /* sealed, an AF_INET6 socket connected to ::ffff:127.0.0.1 */
+};
+
+static unsigned n_cases, n_failed;
+
+__attribute__((format(printf, 2, 3))) static bool report(bool is_ok, const char *format, ...)
+{
+    va_list args;
+
+    printf("%s %u - ", is_ok ? "ok" : "not ok", ++n_cases);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    printf("\n");
+    fflush(stdout);
+    n_failed += !is_ok;
+    return is_ok;
+}
+
+static void expect(const char *what, int result, int wanted)
+{
+    if (result == wanted)
+        report(true, "%s: %s", what, wanted ? strerrorname_np(-wanted) : "success");
+    else
+        report(false, "%s: got %s, not %s", what, result < 0 ? strerrorname_np(-result) : "success",
+               wanted ? strerrorname_np(-wanted) : "success");
+}
+
+static void expect_refusal(const char *what, int result)
+{
+    report(result < 0, "%s: %s", what, result < 0 ? strerrorname_np(-result) : "success");
+}
+
+static int check(int result, const char *what)
+{
+    if (result < 0) {
+        printf("Bail out! %s: %s\n", what, strerror(errno));
+        exit(99);
+    }
+    return result;
+}
+
+/* ---- addresses ---- */
+
+static socklen_t loopback(struct sockaddr_storage *ret, int family, uint16_t port, bool is_mapped)
+{
+    *ret = (struct sockaddr_storage){.ss_family = family};
+    if (family == AF_INET) {
+        struct sockaddr_in *in = (void *)ret;
+
+        in->sin_port = htons(port);
+        in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return sizeof(*in);
+    }
+    struct sockaddr_in6 *in6 = (void *)ret;
+
+    in6->sin6_port = htons(port);
+    in6->sin6_addr = in6addr_loopback;
+    if (is_mapped)
+        check(inet_pton(AF_INET6, "::ffff:127.0.0.1", &in6->sin6_addr) - 1, "inet_pton");
+    return sizeof(*in6);
+}
+
+/* ---- attacks: 0 or -errno ---- */
+
+static int try_disconnect(int fd)
+{
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+
+    return connect(fd, &none, sizeof(none)) < 0 ? -errno : 0;
+}
+
+static int try_connect(int fd, const struct sockaddr_storage *to)
+{
+    return connect(fd, (const void *)to, sizeof(*to)) < 0 ? -errno : 0;
+}
+
+static int try_bind(int fd, int family)
+{
+    struct sockaddr_storage any = {.ss_family = family};
+
+    return bind(fd, (void *)&any, sizeof(any)) < 0 ? -errno : 0;
+}
+
+static int try_listen(int fd)
+{
+    return listen(fd, 1) < 0 ? -errno : 0;
+}
+
+static int try_fastopen(int fd, const struct sockaddr_storage *to)
+{
+    ssize_t n = sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL | MSG_DONTWAIT, (const void *)to,
+                       sizeof(*to));
+
+    return n < 0 ? -errno : 0;
+}
+
+/* IPV6_ADDRFORM turns an IPv6 socket with a mapped address into an IPv4 one, new operations and
+ * all. */
+static int try_addrform(int fd)
+{
+    int family = AF_INET;
+
+    return setsockopt(fd, IPPROTO_IPV6, IPV6_ADDRFORM, &family, sizeof(family)) < 0 ? -errno : 0;
+}
+
+static int try_ring_disconnect(int fd)
+{
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    struct io_uring ring;
+    struct io_uring_cqe *cqe;
+    int r = io_uring_queue_init(4, &ring, 0);
+
+    if (r < 0) {
+        printf("Bail out! io_uring_queue_init: %s\n", strerror(-r));
+        exit(99);
+    }
+    io_uring_prep_connect(io_uring_get_sqe(&ring), fd, &none, sizeof(none));
+    check(io_uring_submit_and_wait(&ring, 1), "io_uring_submit");
+    check(io_uring_peek_cqe(&ring, &cqe), "io_uring_peek_cqe");
+    r = cqe->res;
+    io_uring_queue_exit(&ring);
+    return r;
+}
+
+/* "ping" there and back. */
+static int try_echo(int fd)
+{
+    char buf[4];
+
+    if (send(fd, "ping", 4, MSG_NOSIGNAL) != 4)
+        return -errno;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    if (poll(&p, 1, 5000) != 1)
+        return -ETIMEDOUT;
+    if (recv(fd, buf, sizeof(buf), MSG_WAITALL) != 4)
+        return -EIO;
+    return memcmp(buf, "ping", 4) ? -EPROTO : 0;
+}
+
+/* ---- the maker ---- */
+
+static int make_listener(int family, uint16_t *ret_port)
+{
+    struct sockaddr_storage sa;
+    socklen_t n = loopback(&sa, family, 0, false);
+    int one = 1, fd = check(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    check(bind(fd, (void *)&sa, n), "bind");
+    check(listen(fd, 16), "listen");
+    check(getsockname(fd, (void *)&sa, &n), "getsockname");
+    *ret_port = ntohs(family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
+                                        : ((struct sockaddr_in6 *)&sa)->sin6_port);
+    return fd;
+}
+
+/* Echoes in processes of its own, so that the maker stays free; they end with us. */
+static void serve_echo(int listener)
+{
+    if (check(fork(), "fork") > 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGCHLD, SIG_IGN);
+    for (;;) {
+        char buf[512];
+        ssize_t n;
+        int fd = check(accept(listener, NULL, NULL), "accept");
+
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
+                if (send(fd, buf, (size_t)n, MSG_NOSIGNAL) != n)
+                    break;
+            _exit(0);
+        }
+        close(fd);
+    }
+}
+
+struct maker {
+    int listener_v4, listener_v6; /* accepted by us, for FIN and RST */
+    uint16_t port_v4, port_v6;
+    uint16_t echo_v4, echo_v6; /* served */
+};
+
+static int make_socket(const struct maker *m, enum order order, int family)
+{
+    bool is_ours = order == ORDER_FIN || order == ORDER_RESET || order == ORDER_HELD;
+    bool is_v4 = family == AF_INET || order == ORDER_MAPPED;
+    uint16_t port = is_ours ? (is_v4 ? m->port_v4 : m->port_v6) : is_v4 ? m->echo_v4 : m->echo_v6;
+    struct linger none = {.l_onoff = 1, .l_linger = 0};
+    struct sockaddr_storage sa;
+    socklen_t n = loopback(&sa, family, port, order == ORDER_MAPPED);
+    int fd = check(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+
+    check(connect(fd, (void *)&sa, n), "connect");
+    if (order != ORDER_BARE)
+        check(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3), "TCP_ULP");
+    if (!is_ours)
+        return fd;
+
+    int peer = check(accept(is_v4 ? m->listener_v4 : m->listener_v6, NULL, NULL), "accept");
+
+    if (order == ORDER_HELD)
+        return fd; /* and keep the peer */
+    if (order == ORDER_RESET)
+        setsockopt(peer, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    close(peer);
+    struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
+
+    check(poll(&p, 1, 5000) - 1, "poll for the peer's end");
+    return fd;
+}
+
+static void send_fd(int over, int fd)
+{
+    union {
+        struct cmsghdr head;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    char byte = 0;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.buf,
+        .msg_controllen = sizeof(control.buf),
+    };
+
+    control.head.cmsg_level = SOL_SOCKET;
+    control.head.cmsg_type = SCM_RIGHTS;
+    control.head.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
+    check((int)sendmsg(over, &msg, MSG_NOSIGNAL), "sendmsg");
+    close(fd);
+}
+
+static void run_maker(const struct maker *m, int over)
+{
+    char order;
+
+    while (recv(over, &order, 1, 0) == 1) {
+        bool is_v6 = order >= 'A' && order <= 'Z';
+
+        send_fd(over, make_socket(m, (enum order)(order | 0x20), is_v6 ? AF_INET6 : AF_INET));
+    }
+}
+
+/* ---- the holder ---- */
+
+struct holder {
+    int over;
+    struct sockaddr_storage elsewhere_v4, elsewhere_v6;
+};
+
+static int get_socket(const struct holder *h, enum order order, int family)
+{
+    char byte = (char)(family == AF_INET6 ? order & ~0x20 : order);
+    union {
+        struct cmsghdr head;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.buf,
+        .msg_controllen = sizeof(control.buf),
+    };
+    int fd = -1;
+
+    check((int)send(h->over, &byte, 1, MSG_NOSIGNAL), "send");
+    if (recvmsg(h->over, &msg, MSG_CMSG_CLOEXEC) != 1 ||
+        msg.msg_controllen < sizeof(control.head)) {
+        printf("Bail out! the maker is gone\n");
+        exit(99);
+    }
+    memcpy(&fd, CMSG_DATA(&control.head), sizeof(int));
+    return fd;
+}
+
+static const struct sockaddr_storage *elsewhere(const struct holder *h, int family)
+{
+    return family == AF_INET ? &h->elsewhere_v4 : &h->elsewhere_v6;
+}
+
+/* The control: without the seal the fd opens the maker's whole namespace. */
+static void test_bare(const struct holder *h, int family)
+{
+    int fd = get_socket(h, ORDER_BARE, family);
+
+    expect("bare: data flows", try_echo(fd), 0);
+    expect("bare: disconnect", try_disconnect(fd), 0);
+    expect("bare: connect elsewhere", try_connect(fd, elsewhere(h, family)), 0);
+    expect("bare: data flows elsewhere", try_echo(fd), 0);
+    close(fd);
+
+    fd = get_socket(h, ORDER_BARE, family);
+    expect("bare: disconnect again", try_disconnect(fd), 0);
+    expect("bare: bind", try_bind(fd, family), 0);
+    expect("bare: listen", try_listen(fd), 0);
+    close(fd);
+}
+
+static void test_sealed(const struct holder *h, int family)
+{
+    int fd = get_socket(h, ORDER_SEALED, family);
+
+    expect("sealed: data flows", try_echo(fd), 0);
+    expect("sealed: disconnect", try_disconnect(fd), -EOPNOTSUPP);
+    expect("sealed: disconnect through io_uring", try_ring_disconnect(fd), -EOPNOTSUPP);
+    expect("sealed: connect elsewhere", try_connect(fd, elsewhere(h, family)), -EINVAL);
+    expect("sealed: bind", try_bind(fd, family), -EINVAL);
+    expect("sealed: listen", try_listen(fd), -EINVAL);
+    expect("sealed: MSG_FASTOPEN elsewhere", try_fastopen(fd, elsewhere(h, family)), -EINVAL);
+    expect("sealed: the seal a second time",
+           setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3) < 0 ? -errno : 0, -EEXIST);
+    expect("sealed: data still flows", try_echo(fd), 0);
+    close(fd);
+}
+
+/* Whatever state the socket is in, it reaches nothing, in this order and then again. One thing is
+ * left to the holder once both ends are closed: bind() takes a port in the maker's namespace (once,
+ * not a privileged one), behind which neither listen() nor connect() follow. */
+static void attack(const char *state, int fd, int family, const struct sockaddr_storage *to,
+                   bool is_closed)
+{
+    for (int i = 0; i < 2; i++) {
+        char what[64];
+
+#define ATTACK(name, call)                                                                         \
+    (snprintf(what, sizeof(what), "%s: %s", state, name), expect_refusal(what, call))
+        ATTACK("disconnect", try_disconnect(fd));
+        ATTACK("connect elsewhere", try_connect(fd, to));
+        ATTACK("MSG_FASTOPEN elsewhere", try_fastopen(fd, to));
+        if (is_closed && i == 0)
+            expect("closed by both: bind, nothing more", try_bind(fd, family), 0);
+        else
+            ATTACK("bind", try_bind(fd, family));
+        ATTACK("listen", try_listen(fd));
+#undef ATTACK
+    }
+}
+
+static void wait_closed(int fd)
+{
+    struct tcp_info info;
+    socklen_t n = sizeof(info);
+
+    for (int i = 0; i < 500; i++) {
+        check(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n), "TCP_INFO");
+        if (info.tcpi_state == TCP_STATE_CLOSE)
+            return;
+        usleep(10000);
+    }
+    printf("Bail out! the connection does not come to its end\n");
+    exit(99);
+}
+
+static void test_states(const struct holder *h, int family)
+{
+    int fd = get_socket(h, ORDER_RESET, family);
+
+    attack("sealed, reset by the peer", fd, family, elsewhere(h, family), true);
+    close(fd);
+
+    fd = get_socket(h, ORDER_FIN, family);
+    attack("sealed, ended by the peer", fd, family, elsewhere(h, family), false);
+    shutdown(fd, SHUT_WR);
+    wait_closed(fd);
+    attack("sealed, ended by both", fd, family, elsewhere(h, family), true);
+    close(fd);
+
+    fd = get_socket(h, ORDER_HELD, family);
+    shutdown(fd, SHUT_RDWR);
+    attack("sealed, shut down", fd, family, elsewhere(h, family), false);
+    close(fd);
+
+    fd = get_socket(h, ORDER_SEALED, family);
+    shutdown(fd, SHUT_RDWR);
+    wait_closed(fd);
+    attack("sealed, shut down and answered", fd, family, elsewhere(h, family), true);
+    close(fd);
+}
+
+static void test_mapped(const struct holder *h)
+{
+    int fd = get_socket(h, ORDER_MAPPED, AF_INET6);
+
+    expect("mapped: data flows", try_echo(fd), 0);
+    expect_refusal("mapped: IPV6_ADDRFORM", try_addrform(fd));
+    expect("mapped: disconnect", try_disconnect(fd), -EOPNOTSUPP);
+    expect("mapped: data still flows", try_echo(fd), 0);
+    close(fd);
+}
+
+#define CHECKS_BARE   7
+#define CHECKS_SEALED 9
+#define CHECKS_STATES 50
+#define CHECKS_MAPPED 4
+#define CHECKS_FIRST  1
+#define CHECKS_GIVEN  14
+#define CHECKS        (CHECKS_FIRST + 2 * (CHECKS_BARE + CHECKS_SEALED + CHECKS_STATES) + CHECKS_MAPPED)
+
+static int run_holder(const struct holder *h)
+{
+    static const int families[] = {AF_INET, AF_INET6};
+    int fd;
+
+    check(unshare(CLONE_NEWNET), "unshare");
+    check(setgroups(0, NULL), "setgroups");
+    check(setresgid(HOLDER_UID, HOLDER_UID, HOLDER_UID), "setresgid");
+    check(setresuid(HOLDER_UID, HOLDER_UID, HOLDER_UID), "setresuid");
+
+    fd = check(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+    expect("a socket of the holder's own reaches nothing", try_connect(fd, &h->elsewhere_v4),
+           -ENETUNREACH);
+    close(fd);
+    for (size_t i = 0; i < 2; i++) {
+        printf("# %s\n", families[i] == AF_INET ? "IPv4" : "IPv6");
+        test_bare(h, families[i]);
+        test_sealed(h, families[i]);
+        test_states(h, families[i]);
+    }
+    test_mapped(h);
+    if (n_cases != CHECKS) {
+        printf("Bail out! %u cases, not %u\n", n_cases, CHECKS);
+        return 99;
+    }
+    return n_failed ? 1 : 0;
+}
+
+/* ---- an fd that somebody else made ---- */
+
+static int attack_given(int fd)
+{
+    const char *address = getenv("ADDRESS"), *port = getenv("PORT");
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    struct sockaddr_storage sa = {0};
+
+    if (!address || !port || inet_pton(AF_INET, address, &to.sin_addr) != 1) {
+        fprintf(stderr, "seal-test: ADDRESS and PORT are to be set\n");
+        return 2;
+    }
+    to.sin_port = htons((uint16_t)atoi(port));
+    memcpy(&sa, &to, sizeof(to));
+    printf("1..%u\n", CHECKS_GIVEN);
+    expect("given: data flows", try_echo(fd), 0);
+    expect("given: disconnect", try_disconnect(fd), -EOPNOTSUPP);
+    expect("given: disconnect through io_uring", try_ring_disconnect(fd), -EOPNOTSUPP);
+    attack("given", fd, AF_INET, &sa, false);
+    expect("given: data still flows", try_echo(fd), 0);
+    return n_failed ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct maker m;
+    struct holder h;
+    int echo_v4, echo_v6, pair[2], status;
+
+    if (argc == 3 && !strcmp(argv[1], "--fd"))
+        return attack_given(atoi(argv[2]));
+    if (argc != 1)
+        return 2;
+    printf("1..%u\n", CHECKS);
+    fflush(stdout);
+    m.listener_v4 = make_listener(AF_INET, &m.port_v4);
+    m.listener_v6 = make_listener(AF_INET6, &m.port_v6);
+    echo_v4 = make_listener(AF_INET, &m.echo_v4);
+    echo_v6 = make_listener(AF_INET6, &m.echo_v6);
+    serve_echo(echo_v4);
+    serve_echo(echo_v6);
+    loopback(&h.elsewhere_v4, AF_INET, m.echo_v4, false);
+    loopback(&h.elsewhere_v6, AF_INET6, m.echo_v6, false);
+    check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
+
+    pid_t pid = check(fork(), "fork");
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(pair[0]);
+        h.over = pair[1];
+        exit(run_holder(&h));
+    }
+    close(pair[1]);
+    run_maker(&m, pair[0]);
+    check(waitpid(pid, &status, 0), "waitpid");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+}
