@@ -1,0 +1,24 @@
+EXTRA_DIST += systemd/fdiald.socket systemd/fdiald.service.in \
+	systemd/fdial-modules.conf systemd/fdial-sysusers.conf
+
+if INSTALL_UNITS
+sysusersdir = $(prefix)/lib/sysusers.d
+modulesloaddir = $(prefix)/lib/modules-load.d
+dist_systemdsystemunit_DATA = systemd/fdiald.socket
+nodist_systemdsystemunit_DATA = systemd/fdiald.service
+CLEANFILES += systemd/fdiald.service
+
+systemd/fdiald.service: systemd/fdiald.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) systemd && \
+		sed 's|@sbindir[@]|$(sbindir)|' $(srcdir)/systemd/fdiald.service.in >$@.tmp && mv $@.tmp $@
+
+install-data-hook: install-fragments
+install-fragments:
+	$(MKDIR_P) '$(DESTDIR)$(sysusersdir)' '$(DESTDIR)$(modulesloaddir)'
+	$(INSTALL_DATA) $(srcdir)/systemd/fdial-sysusers.conf '$(DESTDIR)$(sysusersdir)/fdial.conf'
+	$(INSTALL_DATA) $(srcdir)/systemd/fdial-modules.conf '$(DESTDIR)$(modulesloaddir)/fdial.conf'
+uninstall-hook: uninstall-fragments
+uninstall-fragments:
+	rm -f '$(DESTDIR)$(sysusersdir)/fdial.conf' '$(DESTDIR)$(modulesloaddir)/fdial.conf'
+.PHONY: install-fragments uninstall-fragments
+endif

@@ -21,7 +21,8 @@ endif
 
 EXTRA_DIST += $(TEST_SCRIPTS) \
 	tests/skips-allowed \
-	tests/lib/run-test tests/lib/fdialtest.py tests/lib/skip.sh
+	tests/lib/run-test tests/lib/skip.sh \
+	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py
 
 include tests/lib/local.mk
 include tests/demo/local.mk

@@ -1,0 +1,81 @@
+"""The harness's own servers and certificates do what their names say (seen with plain sockets)."""
+import socket
+import ssl
+
+import fdialtest
+
+
+class Harness(fdialtest.Case):
+    def connect(self, port, timeout=10):
+        s = socket.create_connection(("127.0.0.1", port), timeout)
+        self.addCleanup(s.close)
+        return s
+
+    def test_echo(self):
+        s = self.connect(self.serve(fdialtest.Echo()).port)
+        s.sendall(b"hello")
+        s.shutdown(socket.SHUT_WR)
+        self.assertEqual(s.makefile("rb").read(), b"hello")
+
+    def trusting(self, authority):
+        return ssl.create_default_context(cafile=authority.certificate)
+
+    def test_tls(self):
+        root = fdialtest.Authority()
+        middle = fdialtest.Authority(name="middle", issuer=root)
+        for authority, key in ((root, "ec"), (root, "rsa"), (middle, "ec")):
+            certificate, key = authority.issue(key=key)
+            origin = self.serve(fdialtest.Tls(authority.chain(certificate), key, alpn=["http/1.1"],
+                                              handle=fdialtest.answer_page(b"page")))
+            context = self.trusting(root)
+            with context.wrap_socket(self.connect(origin.port), server_hostname="localhost") as tls:
+                tls.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                self.assertIn(b"page", tls.makefile("rb").read())
+            self.assertEqual(origin.seen[0][0], "localhost")
+
+    def test_bad_certificates(self):
+        root = fdialtest.Authority()
+        for reason, kwargs in {"expired": {"days": (-9, -2)}, "not yet valid": {"days": (2, 9)},
+                               "self-signed": {"is_self_signed": True},
+                               "doesn't match|mismatch|not valid for": {"sans": ["DNS:other.example"]},
+                               "purpose": {"usage": "clientAuth"}}.items():
+            with self.subTest(reason):
+                origin = self.serve(fdialtest.Tls(*root.issue(**kwargs)))
+                with self.assertRaisesRegex(ssl.SSLCertVerificationError, reason):
+                    self.trusting(root).wrap_socket(self.connect(origin.port),
+                                                    server_hostname="localhost")
+
+    def test_dribble_and_cut(self):
+        root = fdialtest.Authority()
+        origin = self.serve(fdialtest.Tls(*root.issue()))
+        slow = self.serve(fdialtest.Between(origin.port, chunk=1))
+        with self.trusting(root).wrap_socket(self.connect(slow.port), server_hostname="localhost") as t:
+            t.sendall(b"x")
+            self.assertEqual(t.recv(1), b"x")
+        for kwargs, error in (({}, ssl.SSLError), ({"is_reset": True}, ConnectionResetError)):
+            cut = self.serve(fdialtest.Between(origin.port, cut_after=100, **kwargs))
+            with self.assertRaises(error):
+                self.trusting(root).wrap_socket(self.connect(cut.port), server_hostname="localhost")
+
+    def test_refusals(self):
+        with self.assertRaises(ConnectionRefusedError):
+            self.connect(self.serve(fdialtest.Closed()).port)
+        with self.assertRaises(TimeoutError):
+            self.connect(self.serve(fdialtest.BlackHole()).port, 1)
+        s = self.connect(self.serve(fdialtest.Resetting(after=1)).port)
+        s.sendall(b"x")
+        with self.assertRaises(ConnectionResetError):
+            s.recv(1)
+
+    def test_empty_network(self):
+        if not fdialtest.can_unshare_network():
+            fdialtest.skip("no network namespaces here")
+        origin = self.serve(fdialtest.Echo())
+        code = f"import socket; socket.create_connection(('127.0.0.1', {origin.port}), 5)"
+        process = fdialtest.popen(["python3", "-c", code], netns=True, stderr=-1)
+        self.assertIn(b"unreachable", process.communicate(timeout=20)[1])
+        self.assertEqual(origin.accepted, 0)
+
+
+if __name__ == "__main__":
+    fdialtest.main()
