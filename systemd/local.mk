@@ -20,5 +20,4 @@ install-fragments:
 uninstall-hook: uninstall-fragments
 uninstall-fragments:
 	rm -f '$(DESTDIR)$(sysusersdir)/fdial.conf' '$(DESTDIR)$(modulesloaddir)/fdial.conf'
-.PHONY: install-fragments uninstall-fragments
 endif

@@ -2,9 +2,9 @@
 # tests/lib/run-test runs each, whatever it is, with a time limit, and leaves no process behind. With
 # FDIAL_EXPECT_ALL=1 a skip that tests/skips-allowed does not name is a failure.
 #
-# Fragments add programs to check_PROGRAMS and scripts (.py, .sh) to TEST_SCRIPTS.
-TEST_SCRIPTS =
-TESTS += $(check_PROGRAMS) $(TEST_SCRIPTS)
+# Fragments add programs to check_PROGRAMS and scripts (.py, .sh) to script_tests.
+script_tests =
+TESTS += $(check_PROGRAMS) $(script_tests)
 
 TEST_EXTENSIONS = .py .sh
 LOG_COMPILER = $(srcdir)/tests/lib/run-test
@@ -19,7 +19,7 @@ if SANITIZERS
 AM_TESTS_ENVIRONMENT += FDIAL_SLOW=1; export FDIAL_SLOW;
 endif
 
-EXTRA_DIST += $(TEST_SCRIPTS) \
+EXTRA_DIST += $(script_tests) \
 	tests/skips-allowed \
 	tests/lib/run-test tests/lib/skip.sh \
 	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py

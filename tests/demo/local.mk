@@ -1,5 +1,5 @@
 # `make demo`: the main job on loopback. It is a test too: what it shows must stay true.
-TEST_SCRIPTS += tests/demo/demo.py
+script_tests += tests/demo/demo.py
 
 demo: all
 	@$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/tests/demo/demo.py

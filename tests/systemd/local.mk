@@ -1,1 +1,1 @@
-TEST_SCRIPTS += tests/systemd/verify-units.sh
+script_tests += tests/systemd/verify-units.sh

@@ -1,16 +1,16 @@
 # `make check-vm`: the guest scripts in an emulated machine whose kernel has kernel TLS. Programs named
-# in VM_PROGRAMS are found in the guest's $PATH.
-VM_TEST_PROGRAMS = tests/vm/seal-test
-VM_PROGRAMS = $(VM_TEST_PROGRAMS)
-EXTRA_PROGRAMS += $(VM_TEST_PROGRAMS)
-CLEANFILES += $(VM_TEST_PROGRAMS)
+# in vm_programs are found in the guest's $PATH.
+vm_test_programs = tests/vm/seal-test
+vm_programs = $(vm_test_programs)
+EXTRA_PROGRAMS += $(vm_test_programs)
+CLEANFILES += $(vm_test_programs)
 
 tests_vm_seal_test_SOURCES = tests/vm/seal-test.c
 tests_vm_seal_test_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_vm_seal_test_LDADD = $(URING_LIBS)
 
-check-vm: $(VM_PROGRAMS)
-	$(AM_V_at)FDIAL_VM_PROGRAMS='$(VM_PROGRAMS)' $(MAKE) $(AM_MAKEFLAGS) check-TESTS \
+check-vm: $(vm_programs)
+	$(AM_V_at)FDIAL_VM_PROGRAMS='$(vm_programs)' $(MAKE) $(AM_MAKEFLAGS) check-TESTS \
 		TESTS=tests/vm/vm.py TEST_SUITE_LOG=tests/vm/suite.log
 .PHONY: check-vm
 

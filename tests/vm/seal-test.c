@@ -154,6 +154,7 @@ static int try_ring_disconnect(int fd)
 {
     struct sockaddr none = {.sa_family = AF_UNSPEC};
     struct io_uring ring;
+    struct io_uring_sqe *sqe;
     struct io_uring_cqe *cqe;
     int r = io_uring_queue_init(4, &ring, 0);
 
@@ -161,7 +162,10 @@ static int try_ring_disconnect(int fd)
         printf("Bail out! io_uring_queue_init: %s\n", strerror(-r));
         exit(99);
     }
-    io_uring_prep_connect(io_uring_get_sqe(&ring), fd, &none, sizeof(none));
+    sqe = io_uring_get_sqe(&ring);
+    if (!sqe)
+        abort();
+    io_uring_prep_connect(sqe, fd, &none, sizeof(none));
     check(io_uring_submit_and_wait(&ring, 1), "io_uring_submit");
     check(io_uring_peek_cqe(&ring, &cqe), "io_uring_peek_cqe");
     r = cqe->res;
