@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # The first process of the machine. The TAP of the guest scripts goes to ttyS1:
 #     # script NAME
-#     (what it prints, its plan first)
+#     (what it prints, with its plan, or several)
 #     # exit STATUS
 # and `# done` behind the last.
 /bin/busybox --install -s /bin

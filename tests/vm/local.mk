@@ -1,7 +1,7 @@
 # `make check-vm`: the guest scripts in an emulated machine whose kernel has kernel TLS. Programs named
 # in vm_programs are found in the guest's $PATH.
 vm_test_programs = tests/vm/seal-test
-vm_programs = $(vm_test_programs)
+vm_programs = $(vm_test_programs) fdiald fdial
 EXTRA_PROGRAMS += $(vm_test_programs)
 CLEANFILES += $(vm_test_programs)
 
@@ -15,7 +15,7 @@ check-vm: $(vm_programs)
 .PHONY: check-vm
 
 EXTRA_DIST += tests/vm/vm.py tests/vm/machine.py tests/vm/init.sh \
-	tests/vm/guest/tap.sh tests/vm/guest/10-seal.sh
+	tests/vm/guest/tap.sh tests/vm/guest/10-seal.sh tests/vm/guest/20-daemon.sh
 clean-local: clean-vm
 clean-vm:
 	-rm -rf tests/vm/cache tests/vm/vm.log tests/vm/vm.trs tests/vm/suite.log

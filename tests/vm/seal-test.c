@@ -11,6 +11,7 @@
  *   seal-test --fd N    the same attacks on an fd that somebody else made: exit status 0 when all
  *                       fail. ADDRESS (IPv4) and PORT in the environment: where a reconnect would
  * go
+ *   seal-test --serve PORT   an echo service on 127.0.0.1, until it is killed
  */
 #include <errno.h>
 #include <linux/tcp.h>
@@ -191,10 +192,10 @@ static int try_echo(int fd)
 
 /* ---- the maker ---- */
 
-static int make_listener(int family, uint16_t *ret_port)
+static int make_listener(int family, uint16_t port, uint16_t *ret_port)
 {
     struct sockaddr_storage sa;
-    socklen_t n = loopback(&sa, family, 0, false);
+    socklen_t n = loopback(&sa, family, port, false);
     int one = 1, fd = check(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -206,12 +207,9 @@ static int make_listener(int family, uint16_t *ret_port)
     return fd;
 }
 
-/* Echoes in processes of its own, so that the maker stays free; they end with us. */
+/* Echoes until it is killed; one process a connection. They end with their parent. */
 static void serve_echo(int listener)
 {
-    if (check(fork(), "fork") > 0)
-        return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGCHLD, SIG_IGN);
     for (;;) {
         char buf[512];
@@ -226,6 +224,14 @@ static void serve_echo(int listener)
             _exit(0);
         }
         close(fd);
+    }
+}
+
+static void fork_echo(int listener)
+{
+    if (check(fork(), "fork") == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        serve_echo(listener);
     }
 }
 
@@ -513,16 +519,18 @@ int main(int argc, char **argv)
 
     if (argc == 3 && !strcmp(argv[1], "--fd"))
         return attack_given(atoi(argv[2]));
+    if (argc == 3 && !strcmp(argv[1], "--serve"))
+        serve_echo(make_listener(AF_INET, (uint16_t)atoi(argv[2]), &m.echo_v4));
     if (argc != 1)
         return 2;
     printf("1..%u\n", CHECKS);
     fflush(stdout);
-    m.listener_v4 = make_listener(AF_INET, &m.port_v4);
-    m.listener_v6 = make_listener(AF_INET6, &m.port_v6);
-    echo_v4 = make_listener(AF_INET, &m.echo_v4);
-    echo_v6 = make_listener(AF_INET6, &m.echo_v6);
-    serve_echo(echo_v4);
-    serve_echo(echo_v6);
+    m.listener_v4 = make_listener(AF_INET, 0, &m.port_v4);
+    m.listener_v6 = make_listener(AF_INET6, 0, &m.port_v6);
+    echo_v4 = make_listener(AF_INET, 0, &m.echo_v4);
+    echo_v6 = make_listener(AF_INET6, 0, &m.echo_v6);
+    fork_echo(echo_v4);
+    fork_echo(echo_v6);
     loopback(&h.elsewhere_v4, AF_INET, m.echo_v4, false);
     loopback(&h.elsewhere_v6, AF_INET6, m.echo_v6, false);
     check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");

@@ -24,15 +24,15 @@ def judge(tap, scripts):
             complaints.append(f"{name} did not run")
             continue
         body = seen[name]
-        plan = re.search(r"^1\.\.(\d+)", body, re.M)
+        plans = [int(n) for n in re.findall(r"^1\.\.(\d+)", body, re.M)]
         passed = len(re.findall(r"^ok\b", body, re.M))
         failed = re.findall(r"^not ok\b.*", body, re.M)
         status = re.search(r"^# exit (\d+)$", body, re.M)
         complaints += [f"{name}: {line}" for line in failed]
-        if not plan:
+        if not plans:
             complaints.append(f"{name}: no plan")
-        elif int(plan[1]) != passed + len(failed):
-            complaints.append(f"{name}: {passed + len(failed)} of {plan[1]} cases were run")
+        elif sum(plans) != passed + len(failed):
+            complaints.append(f"{name}: {passed + len(failed)} of {sum(plans)} cases were run")
         if not status or int(status[1]) != 0:
             complaints.append(f"{name}: exit status {status[1] if status else 'missing'}")
     if not re.search(r"^# done$", tap, re.M):
