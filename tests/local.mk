@@ -24,7 +24,7 @@ EXTRA_DIST += $(script_tests) \
 	tests/lib/run-test tests/lib/skip.sh \
 	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py
 
-include tests/lib/local.mk
+include tests/lib/harness.mk
 include tests/demo/local.mk
 include tests/systemd/local.mk
 include tests/vm/local.mk

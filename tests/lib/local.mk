@@ -4,5 +4,3 @@ tests_lib_make_certs_SOURCES = tests/lib/make-certs.c tests/lib/certs.c tests/li
 	tests/lib/certs.h
 tests_lib_make_certs_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_lib_make_certs_LDADD = $(OPENSSL_LIBS)
-# The harness tests itself: a limit that does not limit would hide everything else.
-script_tests += tests/lib/test-run-test.py tests/lib/test-harness.py
