@@ -18,14 +18,16 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define FDIAL_COUNT_MAX      64   /* connections in one result */
 #define FDIAL_TARGET_MAX     2048 /* bytes of a target */
 #define FDIAL_TIMEOUT_MS_MAX 3600000
 
 /* Kinds of hand-over; a mask in requests, one bit in results. */
 enum fdial_handoff {
-    FDIAL_TCP = 1,   /* the connected socket itself, sealed */
-    FDIAL_KTLS = 2,  /* the TCP socket with kernel TLS: use fdial_recv, fdial_send, fdial_shutdown */
+    FDIAL_TCP = 1,  /* the connected socket itself, sealed */
+    FDIAL_KTLS = 2, /* the TCP socket with kernel TLS, for fdial_recv, fdial_send, fdial_shutdown */
     FDIAL_RELAY = 4, /* a stream socket; the daemon carries the bytes */
 };
 
@@ -48,15 +50,18 @@ struct fdial_request;
 struct fdial_result;
 
 /* One connection, blocking until it is there or has failed (30 s): a blocking CLOEXEC fd for plain
- * read and write, or a negative errno. */
+ * read and write, or a negative errno: those of fdial_open(), of fdial_result_error(), or -EINVAL.
+ */
 int fdial(const char *target);
 
-/* socket_path NULL: $FDIAL_FD, $FDIAL_SOCKET, the user's socket, the system's socket. A set but
- * unusable $FDIAL_FD is an error, never a fallback.
- * -ENOTCONN no daemon there · -EPERM the daemon is neither root, this uid nor the fdiald user ·
- * -EPROTO it does not speak this protocol · -EAGAIN it is at a limit */
+/* socket_path NULL: $FDIAL_FD, $FDIAL_SOCKET, the user's socket if it exists, the system's socket.
+ * What is set is used or is an error, never a fallback. Blocks up to 5 s. -ENOTCONN no daemon
+ * there, or it hung up · -EACCES the socket is not for this user · -EBADF $FDIAL_FD is unusable ·
+ * -EINVAL, -ENAMETOOLONG a bad path · -EPERM the daemon is neither root, this uid nor the fdiald
+ * user · -EPROTO it does not speak this protocol · -EAGAIN it is at a limit · -ETIMEDOUT it
+ * accepted and said nothing */
 int fdial_open(struct fdial **ret, const char *socket_path);
-/* Takes the fd, also on failure: a connected socket of the daemon, or a grant. */
+/* Takes the fd, also on failure: a connected socket of the daemon that nobody has spoken on. */
 int fdial_open_fd(struct fdial **ret, int fd);
 struct fdial *fdial_close(struct fdial *d); /* returns NULL; ends what is in flight */
 
@@ -64,46 +69,57 @@ struct fdial *fdial_close(struct fdial *d); /* returns NULL; ends what is in fli
 int fdial_request_new(struct fdial_request **ret, const char *target);
 struct fdial_request *fdial_request_free(struct fdial_request *r); /* returns NULL */
 /* Setters: 0, -EINVAL out of range, -E2BIG too many, -ENOMEM. */
-int fdial_request_set_timeout_ms(struct fdial_request *r, unsigned timeout_ms);
-int fdial_request_set_family(struct fdial_request *r, int family); /* AF_UNSPEC, AF_INET, AF_INET6 */
-int fdial_request_add_alpn(struct fdial_request *r, const char *protocol); /* in order of preference */
+int fdial_request_set_timeout_ms(struct fdial_request *r, unsigned timeout_ms); /* 30000 */
+int fdial_request_set_family(struct fdial_request *r,
+                             int family); /* AF_UNSPEC, AF_INET, AF_INET6 */
+int fdial_request_add_alpn(struct fdial_request *r,
+                           const char *protocol); /* in order of preference */
 int fdial_request_set_tls_name(struct fdial_request *r, const char *name);
-int fdial_request_set_handoff(struct fdial_request *r, unsigned mask); /* default TCP | RELAY */
+int fdial_request_set_handoff(struct fdial_request *r, unsigned mask);     /* default TCP | RELAY */
 int fdial_request_add_header(struct fdial_request *r, const char *header); /* "Name: value" */
 int fdial_request_add_subprotocol(struct fdial_request *r, const char *subprotocol);
 int fdial_request_set_count(struct fdial_request *r, unsigned count); /* 1 to 64 in one result */
 
-/* Never blocks. The id is the caller's and must not be in flight. -EAGAIN: too many in flight or the
- * socket is full; -EEXIST; -ENOTCONN. */
+/* Never blocks. The id is the caller's, any number that is not in flight. -EAGAIN: too many in
+ * flight (fetch results) or the socket is full (wait for fdial_events()) · -EEXIST the id is in
+ * flight · -EINVAL more connections in one result than the daemon gives · -EMSGSIZE headers and
+ * names are too long together · -ENOMEM · -ENOTCONN. On any error nothing is in flight under this
+ * id. */
 int fdial_submit(struct fdial *d, const struct fdial_request *r, uint64_t id);
-/* The next finished request, in any order: 1 with a result, 0 after timeout_ms (-1: never, 0: do not
- * wait) or with nothing in flight, -ENOTCONN when the daemon is gone and every result was delivered. */
+/* The next finished request, in any order: 1 with a result, 0 after timeout_ms (-1: never, 0: do
+ * not wait) or with nothing in flight, -ENOTCONN when the daemon is gone and every result was
+ * delivered. When the daemon goes, all that is in flight ends in results of -ENOTCONN. Signals do
+ * not end it. */
 int fdial_next(struct fdial *d, struct fdial_result **ret, int timeout_ms);
-/* Every submitted id ends in exactly one result; a cancelled one in -ECANCELED. -ENOENT: not in flight. */
+/* Never blocks. Every submitted id ends in exactly one result; a cancelled one in -ECANCELED, when
+ * the daemon has answered (fds that came all the same are closed). Until that result was fetched
+ * the id is in flight. -ENOENT: it is not. */
 int fdial_cancel(struct fdial *d, uint64_t id);
 
-/* For the caller's own poll loop: wait for these events on this fd, then call fdial_next(…, 0) until
- * it returns 0. */
+/* For the caller's own poll loop: wait for these events on this fd, then call fdial_next(…, 0)
+ * until it returns 0. Ask for the events before each wait: POLLOUT is among them while a cancel
+ * waits to be sent, and after a submit met a full socket. */
 int fdial_fileno(const struct fdial *d);
 short fdial_events(const struct fdial *d);
 
-struct fdial_result *fdial_result_free(struct fdial_result *r); /* closes fds not taken; returns NULL */
+struct fdial_result *
+fdial_result_free(struct fdial_result *r); /* closes fds not taken; returns NULL */
 uint64_t fdial_result_id(const struct fdial_result *r);
-int fdial_result_error(const struct fdial_result *r);            /* 0 or a negative errno */
-unsigned fdial_result_code(const struct fdial_result *r);        /* PROTOCOL.md, "Errors"; 0 */
-int fdial_result_stage(const struct fdial_result *r);            /* where it failed; enum fdial_stage */
-int fdial_result_hop(const struct fdial_result *r);              /* 0, or the proxy's number from 1 */
-const char *fdial_result_message(const struct fdial_result *r);  /* "" without error; printable */
-unsigned fdial_result_count(const struct fdial_result *r);       /* fds in it */
-int fdial_result_take_fd(struct fdial_result *r, unsigned i);    /* the caller's; -ENOENT when taken */
-unsigned fdial_result_handoff(const struct fdial_result *r);     /* one of enum fdial_handoff */
+int fdial_result_error(const struct fdial_result *r);     /* 0 or a negative errno */
+unsigned fdial_result_code(const struct fdial_result *r); /* PROTOCOL.md, "Errors"; 0 */
+int fdial_result_stage(const struct fdial_result *r);     /* where it failed; enum fdial_stage */
+int fdial_result_hop(const struct fdial_result *r);       /* 0, or the proxy's number from 1 */
+const char *fdial_result_message(const struct fdial_result *r); /* "" without error; printable */
+unsigned fdial_result_count(const struct fdial_result *r);      /* fds in it */
+int fdial_result_take_fd(struct fdial_result *r, unsigned i); /* the caller's; -ENOENT when taken */
+unsigned fdial_result_handoff(const struct fdial_result *r);  /* one of enum fdial_handoff */
 int fdial_result_is_warm(const struct fdial_result *r);
 /* ss_family is AF_UNSPEC where there is none. */
 const struct sockaddr_storage *fdial_result_peer(const struct fdial_result *r);
 const struct sockaddr_storage *fdial_result_local(const struct fdial_result *r);
-const char *fdial_result_alpn(const struct fdial_result *r);        /* "" when none */
-unsigned fdial_result_tls_version(const struct fdial_result *r);    /* 0x0303, 0x0304, 0 */
-const char *fdial_result_tls_cipher(const struct fdial_result *r);  /* IANA name, "" without TLS */
+const char *fdial_result_alpn(const struct fdial_result *r);       /* "" when none */
+unsigned fdial_result_tls_version(const struct fdial_result *r);   /* 0x0303, 0x0304, 0 */
+const char *fdial_result_tls_cipher(const struct fdial_result *r); /* IANA name, "" without TLS */
 /* The peer's certificate chain in DER, own first; NULL behind the last. */
 const void *fdial_result_certificate(const struct fdial_result *r, unsigned i, size_t *ret_size);
 /* Response head of an upgrade or what was said before STARTTLS; NULL when none. */
@@ -125,19 +141,23 @@ enum fdial_end {
 };
 int fdial_next_ended(struct fdial *d, uint64_t *ret_id, unsigned *ret_index, int *ret_end);
 
-/* Which rule and plan a target would get; connects nothing. as_user: NULL, or another user's name or
- * uid (root and the daemon's user only). Blocks up to 5 s. The texts are malloc'd and the caller's.
- * 0, or as fdial_open. *ret_error is 0 when allowed, else a negative errno with the reason in plan. */
+/* Which rule and plan a target would get; connects nothing. as_user: NULL, or another user's name
+ * or uid (root and the daemon's user only). Blocks up to 5 s. The texts are malloc'd and the
+ * caller's. 0, or as fdial_open. *ret_error is 0 when allowed, else a negative errno with the
+ * reason in plan. */
 int fdial_explain(struct fdial *d, const char *target, const char *as_user, int *ret_error,
                   char **ret_rule, char **ret_plan);
 /* The daemon's state as "key=value\n" lines, malloc'd. Blocks up to 5 s. */
 int fdial_status(struct fdial *d, char **ret_lines);
 
-/* Right on every kind of fd, also kTLS: data; 0 at a clean end; -errno. Not to be called again after
- * either. */
+/* For every kind of connection: what recv(2), send(2) (without SIGPIPE) and shutdown(2) do, with a
+ * negative errno. fdial_recv: data, 0 at a clean end. Not to be called again after an end or an
+ * error other than -EINTR and -EAGAIN. */
 ssize_t fdial_recv(int fd, void *buf, size_t n, int flags);
 ssize_t fdial_send(int fd, const void *buf, size_t n, int flags);
-int fdial_shutdown(int fd, int how); /* close_notify on kTLS */
+int fdial_shutdown(int fd, int how);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

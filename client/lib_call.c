@@ -1,0 +1,196 @@
+/* The blocking questions: explain and status. While the answer is awaited, results of requests go
+ * to the queue of finished ones. A question that got no answer in time keeps its id in the table,
+ * and the late answer is dropped. */
+#include "client/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/cleanup.h"
+#include "proto/error.h"
+#include "proto/target.h"
+
+/* The callers' ids may be any number; an unused one is found from the top. */
+static uint64_t find_free_id(const struct fdial *d)
+{
+    uint64_t id = UINT64_MAX;
+
+    while (pending_find(&d->pending, id))
+        id--;
+    return id;
+}
+
+static int send_call(struct fdial *d, size_t n, int64_t deadline_ms)
+{
+    for (;;) {
+        int r = session_send(d, n);
+
+        if (r != -EAGAIN)
+            return r;
+        r = session_wait(d->fd, POLLOUT, deadline_ms);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            return -ETIMEDOUT;
+    }
+}
+
+static int await_reply(struct fdial *d, struct session_call *call, int64_t deadline_ms)
+{
+    while (!call->is_done) {
+        int r = session_read(d);
+
+        if (r < 0)
+            return r;
+        if (r > 0)
+            continue;
+        r = session_wait(d->fd, POLLIN, deadline_ms);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            return -ETIMEDOUT;
+    }
+    return call->error;
+}
+
+/* Sends the n bytes in d->buf as a question with the id, and waits. On success call->bytes is the
+ * caller's to free. */
+static int ask(struct fdial *d, size_t n, struct session_call *call)
+{
+    int64_t deadline_ms = session_now_ms() + SESSION_CALL_MS;
+    struct fdial_result *entry;
+    int r;
+
+    r = pending_add(&d->pending, PENDING_CALL, call->id, &entry);
+    if (r < 0)
+        return r;
+    r = send_call(d, n, deadline_ms);
+    if (r < 0) {
+        pending_drop(&d->pending, entry);
+        return r;
+    }
+    d->call = call;
+    r = await_reply(d, call, deadline_ms);
+    d->call = NULL;
+    if (r < 0)
+        free(TAKE_PTR(call->bytes));
+    return r;
+}
+
+static char *copy_text(struct text text)
+{
+    char *copy = malloc(text.n + 1);
+
+    if (!copy)
+        return NULL;
+    if (text.n > 0)
+        memcpy(copy, text.data, text.n);
+    copy[text.n] = '\0';
+    return copy;
+}
+
+static int take_explained(const struct session_call *call, int *ret_error, char **ret_rule,
+                          char **ret_plan)
+{
+    CLEANUP(freep) char *rule = NULL, *plan = NULL;
+    struct message_explained m;
+    struct wire_reader reader;
+    struct wire_head head;
+    const char *sentence;
+    struct text reason;
+
+    if (wire_read_head(&reader, call->bytes, call->n_bytes, &head) < 0 ||
+        message_decode_explained(reader, &m, &sentence) < 0)
+        return -EPROTO;
+    reason = m.detail.n > 0 ? m.detail : text_of(error_text(m.code));
+    rule = copy_text(m.rule);
+    plan = copy_text(m.code ? reason : m.plan);
+    if (!rule || !plan)
+        return -ENOMEM;
+    *ret_error = m.code ? -error_to_errno(m.code) : 0;
+    *ret_rule = TAKE_PTR(rule);
+    *ret_plan = TAKE_PTR(plan);
+    return 0;
+}
+
+int fdial_explain(struct fdial *d, const char *target, const char *as_user, int *ret_error,
+                  char **ret_rule, char **ret_plan)
+{
+    struct message_explain m = {.target = text_of(target), .as_user = text_of(as_user)};
+    struct session_call call = {.id = find_free_id(d), .reply = WIRE_EXPLAINED};
+    struct target parsed;
+    const char *sentence;
+    ssize_t n;
+    int r;
+
+    if (d->is_lost)
+        return -ENOTCONN;
+    if (m.target.n > TARGET_MAX || target_parse(target, m.target.n, &parsed, &sentence) < 0)
+        return -EINVAL;
+    n = message_encode_explain(d->buf, d->request_max, call.id, &m);
+    if (n < 0)
+        return (int)n;
+    r = ask(d, (size_t)n, &call);
+    if (r < 0)
+        return r;
+    r = take_explained(&call, ret_error, ret_rule, ret_plan);
+    free(call.bytes);
+    return r;
+}
+
+struct lines {
+    char *text;
+    size_t n;
+};
+
+/* A line break in a value would make two lines of it. */
+static void put(struct lines *lines, struct text text, char end)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.data[i];
+
+        lines->text[lines->n++] = (unsigned char)c < 0x20 || c == 0x7f ? '?' : c;
+    }
+    lines->text[lines->n++] = end;
+}
+
+static void put_stat(void *data, struct text key, struct text value)
+{
+    put(data, key, '=');
+    put(data, value, '\n');
+}
+
+int fdial_status(struct fdial *d, char **ret_lines)
+{
+    struct session_call call = {.id = find_free_id(d), .reply = WIRE_STATUS_REPLY};
+    CLEANUP(freep) uint8_t *bytes = NULL;
+    struct lines lines = {0};
+    struct wire_reader reader;
+    struct wire_head head;
+    const char *sentence;
+    ssize_t n;
+    int r;
+
+    if (d->is_lost)
+        return -ENOTCONN;
+    n = message_encode_status(d->buf, d->request_max, call.id);
+    if (n < 0)
+        return (int)n;
+    r = ask(d, (size_t)n, &call);
+    if (r < 0)
+        return r;
+    bytes = call.bytes;
+    /* The head of an attribute is longer than the line break that replaces it. */
+    lines.text = malloc(call.n_bytes + 1);
+    if (!lines.text)
+        return -ENOMEM;
+    if (wire_read_head(&reader, bytes, call.n_bytes, &head) < 0 ||
+        message_decode_status_reply(reader, put_stat, &lines, &sentence) < 0) {
+        free(lines.text);
+        return -EPROTO;
+    }
+    lines.text[lines.n] = '\0';
+    *ret_lines = lines.text;
+    return 0;
+}

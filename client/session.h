@@ -1,0 +1,98 @@
+/* Inside libfdial: one session with the daemon. */
+#pragma once
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "client/fdial.h"
+#include "client/pending.h"
+#include "proto/wire.h"
+
+#define SESSION_HELLO_MS  5000 /* connect and hello together */
+#define SESSION_CALL_MS   5000 /* explain, status */
+#define SESSION_ENDED_MAX 64   /* notices kept */
+
+#define FDIAL_DAEMON_USER "fdiald"
+/* What fdial() adds to the request's own time before it gives up on a daemon that says nothing. */
+#define ONESHOT_TIMEOUT_MS 30000
+#define ONESHOT_GRACE_MS   2000
+
+struct session_ended {
+    uint64_t id;
+    uint8_t index;
+    uint8_t end;
+};
+
+/* A blocking question (explain, status); lives on the stack of who asks. */
+struct session_call {
+    uint64_t id;
+    enum wire_type reply;
+    bool is_done;
+    int error;      /* negative errno, set when the daemon answered with an error */
+    uint8_t *bytes; /* the reply, malloc'd */
+    size_t n_bytes;
+};
+
+struct fdial {
+    int fd;
+    bool is_lost;     /* nothing more can be sent or comes */
+    bool wants_write; /* a submit met a full socket since the last fdial_next() */
+    uint32_t request_max;
+    uint32_t pending_max;
+    uint32_t count_max;
+    struct pending pending;
+    struct session_call *call; /* NULL: none is being waited for */
+    struct session_ended ended[SESSION_ENDED_MAX];
+    unsigned first_ended, n_ended;
+    uint8_t buf[WIRE_MESSAGE_MAX]; /* of the message being read or written */
+};
+
+static inline int64_t session_now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* deadline_ms as session_now_ms(), negative: none. 1 when something happened, 0 at the deadline, or
+ * -errno. A signal does not end the wait. */
+int session_wait(int fd, short events, int64_t deadline_ms);
+
+/* 0 where the peer of the socket is a daemon to be believed, -EPERM, or -errno. */
+int session_check_peer(int fd);
+
+/* Sends d->buf without waiting: 0, -EAGAIN, -EMSGSIZE, -ENOTCONN. */
+int session_send(struct fdial *d, size_t n);
+
+/* Reads one message and does what it says: 1, 0 when there is none, -ENOTCONN when the session is
+ * (or was) lost, another -errno when it could not be read just then. */
+int session_read(struct fdial *d);
+
+/* Ends the session: everything in flight is finished with -ENOTCONN. The message is static. */
+void session_lose(struct fdial *d, const char *message);
+
+/* Fills in a result in place from the message in `bytes` (copied): 0, or -EBADMSG where it cannot
+ * be the answer to what was asked. The fds are taken in any case. */
+int result_accept_consume_fds(struct fdial_result *r, const uint8_t *bytes, size_t n,
+                              const int *fds, size_t n_fds);
+/* Ends it in an error of our own; the fds are closed. The message is static. */
+void result_fail(struct fdial_result *r, unsigned code, int error, const char *message);
+
+struct fdial_request {
+    char *target;
+    unsigned timeout_ms;
+    uint8_t family; /* 0, 4, 6 */
+    uint8_t handoff;
+    unsigned count;
+    char *tls_name;
+    char *alpn[MESSAGE_ALPN_MAX];
+    size_t n_alpn;
+    char *headers[MESSAGE_HEADERS_MAX];
+    size_t n_headers;
+    char *subprotocols[MESSAGE_SUBPROTOCOL_MAX];
+    size_t n_subprotocols;
+};
