@@ -1,4 +1,5 @@
 lib_LTLIBRARIES += libfdial.la
+bin_PROGRAMS += fdial
 include_HEADERS += client/fdial.h
 pkgconfig_DATA = client/libfdial.pc
 
@@ -21,3 +22,21 @@ libfdial_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 \
 	-Wl,--version-script=$(top_srcdir)/client/libfdial.map
 libfdial_la_DEPENDENCIES = libproto.la client/libfdial.map
 EXTRA_DIST += client/libfdial.map
+
+fdial_SOURCES = \
+	client/certificate.c client/certificate.h \
+	client/cmd.h \
+	client/cmd_check.c \
+	client/cmd_connect.c \
+	client/cmd_exec.c \
+	client/cmd_explain.c \
+	client/cmd_fdpass.c \
+	client/cmd_status.c \
+	client/dial.c client/dial.h \
+	client/idn.c client/idn.h \
+	client/main.c \
+	client/options.c client/options.h \
+	client/report.c client/report.h \
+	client/where.c client/where.h
+fdial_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS) $(OPENSSL_CFLAGS)
+fdial_LDADD = libfdial.la libproto.la $(JANSSON_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS)

@@ -1,0 +1,72 @@
+/* fdial explain: what the daemon would do. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/dial.h"
+#include "proto/cleanup.h"
+
+static void session_closep(struct fdial **d)
+{
+    fdial_close(*d);
+}
+
+static void print_line(const char *key, const char *value)
+{
+    printf("%s: ", key);
+    print_escaped(stdout, value, strlen(value));
+    putchar('\n');
+}
+
+static int explain_denial(const char *target, int error, const char *rule, const char *reason)
+{
+    CLEANUP(freep) char *shown_rule = escape_text(rule, strlen(rule));
+    CLEANUP(freep) char *shown = escape_text(reason, strlen(reason));
+    struct problem problem;
+    int status = error == -EACCES ? EXIT_DENIED : EXIT_CONNECTION;
+
+    if (*rule)
+        problem_set(&problem, status, "policy", "%s (rule %s)", shown, shown_rule);
+    else
+        problem_set(&problem, status, "policy", "%s", shown);
+    return report(target, &problem);
+}
+
+static int explain(struct fdial *d, const char *target, const struct options *o,
+                   const char *subject)
+{
+    CLEANUP(freep) char *rule = NULL, *plan = NULL;
+    int error = 0, r;
+
+    r = fdial_explain(d, target, o->as_user, &error, &rule, &plan);
+    if (r == -EACCES)
+        return report_error(EXIT_DENIED, subject, "policy: only root may ask for other users");
+    if (r < 0)
+        return report_error(r == -ENOTCONN ? EXIT_NO_DAEMON : EXIT_CONNECTION, subject,
+                            "daemon: %s", strerror(-r));
+    if (error < 0)
+        return explain_denial(subject, error, rule, plan);
+    print_line("rule", rule);
+    print_line("plan", plan);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_CONNECTION;
+}
+
+int cmd_explain(const struct command *command, int argc, char **argv)
+{
+    CLEANUP(options_deinit) struct options o;
+    CLEANUP(session_closep) struct fdial *d = NULL;
+    CLEANUP(freep) char *target = NULL;
+    struct problem problem;
+    int first, status;
+
+    if (!options_parse(&o, command, argc, argv, &first, &status))
+        return status;
+    if (argc - first != 1)
+        return usage_error(command, "one target is needed");
+    status = dial_check_target(argv[first], &target, &problem);
+    if (status == EXIT_DONE)
+        status = dial_open(&o, &d, &problem);
+    if (status != EXIT_DONE)
+        return report(argv[first], &problem);
+    return explain(d, target, &o, argv[first]);
+}
