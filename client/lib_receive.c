@@ -175,6 +175,20 @@ static int handle_lost_fds(struct fdial *d)
     return 1;
 }
 
+ssize_t session_recv(struct fdial *d, int *fds, size_t max_fds, size_t *ret_n_fds)
+{
+    bool was_reset = false;
+    ssize_t n;
+
+    for (;;) {
+        n = fdmsg_recv(d->fd, d->buf, sizeof d->buf, fds, max_fds, ret_n_fds, MSG_DONTWAIT);
+        if (n == -ECONNRESET && !was_reset)
+            was_reset = true;
+        else if (n != -EINTR)
+            return n;
+    }
+}
+
 int session_read(struct fdial *d)
 {
     int fds[FDMSG_FDS_MAX];
@@ -184,9 +198,7 @@ int session_read(struct fdial *d)
     if (d->is_lost)
         return -ENOTCONN;
     memset(d->buf, 0, WIRE_HEAD_SIZE);
-    do
-        n = fdmsg_recv(d->fd, d->buf, sizeof d->buf, fds, FDMSG_FDS_MAX, &n_fds, MSG_DONTWAIT);
-    while (n == -EINTR);
+    n = session_recv(d, fds, FDMSG_FDS_MAX, &n_fds);
     if (n > 0)
         return handle_message_consume_fds(d, (size_t)n, fds, n_fds);
     switch (n) {

@@ -118,12 +118,7 @@ static int read_welcome(struct fdial *d, int64_t deadline_ms)
     ssize_t n;
     int r;
 
-    for (;;) {
-        n = fdmsg_recv(d->fd, d->buf, sizeof d->buf, NULL, 0, &n_fds, MSG_DONTWAIT);
-        if (n == -EINTR)
-            continue;
-        if (n != -EAGAIN)
-            break;
+    while ((n = session_recv(d, NULL, 0, &n_fds)) == -EAGAIN) {
         r = session_wait(d->fd, POLLIN, deadline_ms);
         if (r < 0)
             return r;
@@ -156,7 +151,8 @@ static int say_hello(struct fdial *d, int64_t deadline_ms)
     if (n < 0)
         return (int)n;
     r = session_send(d, (size_t)n);
-    if (r < 0)
+    /* A daemon that is at a limit may have said so and gone before it heard us. */
+    if (r < 0 && r != -ENOTCONN)
         return r;
     return read_welcome(d, deadline_ms);
 }

@@ -68,6 +68,11 @@ int session_check_peer(int fd);
 /* Sends d->buf without waiting: 0, -EAGAIN, -EMSGSIZE, -ENOTCONN. */
 int session_send(struct fdial *d, size_t n);
 
+/* Receives one message into d->buf without waiting; as fdmsg_recv(). When the daemon has gone with
+ * something unread, the kernel says ECONNRESET once, before what it had sent can be read: that is
+ * passed over. */
+ssize_t session_recv(struct fdial *d, int *fds, size_t max_fds, size_t *ret_n_fds);
+
 /* Reads one message and does what it says: 1, 0 when there is none, -ENOTCONN when the session is
  * (or was) lost, another -errno when it could not be read just then. */
 int session_read(struct fdial *d);

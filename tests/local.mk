@@ -36,6 +36,7 @@ include tests/unit/core.mk
 include tests/unit/resolve.mk
 include tests/unit/tls.mk
 include tests/unit/policy.mk
+include tests/unit/client.mk
 endif
 
 include tests/fuzz/local.mk
