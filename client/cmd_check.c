@@ -112,9 +112,10 @@ static json_t *error_to_json(const struct check *check)
 
     if (check->status == EXIT_DONE)
         return json_null();
-    return json_pack("{s:s, s:i, s:i, s:s, s:o}", "stage", p->stage, "hop", p->hop, "code",
+    /* The sentence is printable as it is, see problem_from_result(). */
+    return json_pack("{s:s, s:i, s:i, s:s, s:s}", "stage", p->stage, "hop", p->hop, "code",
                      (int)p->code, "name", p->code ? error_name(p->code) : "LOCAL", "message",
-                     string_to_json(p->what));
+                     p->what);
 }
 
 static int print_json(const struct check *check)

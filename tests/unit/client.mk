@@ -7,3 +7,7 @@ tests_unit_test_client_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
 tests_unit_test_client_open_SOURCES = tests/unit/test-client-open.c tests/unit/fake-daemon.h
 tests_unit_test_client_open_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_open_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
+
+# The command, against a daemon in Python.
+TESTS += tests/unit/test-cli.py
+EXTRA_DIST += tests/unit/test-cli.py
