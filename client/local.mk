@@ -1,6 +1,7 @@
 lib_LTLIBRARIES += libfdial.la
 bin_PROGRAMS += fdial
 include_HEADERS += client/fdial.h
+dist_man_MANS += client/fdial.1 client/fdial.3
 pkgconfig_DATA = client/libfdial.pc
 
 # libc only; whatever else it would need, its users would need too.
@@ -40,3 +41,12 @@ fdial_SOURCES = \
 	client/where.c client/where.h
 fdial_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS) $(OPENSSL_CFLAGS)
 fdial_LDADD = libfdial.la libproto.la $(JANSSON_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS)
+
+# The completion's file has to be named after the command, which is taken here.
+bashcompletiondir = $(datadir)/bash-completion/completions
+bashcompletion_DATA = client/completion/fdial
+EXTRA_DIST += client/fdial.bash-completion
+CLEANFILES += client/completion/fdial
+
+client/completion/fdial: client/fdial.bash-completion
+	$(AM_V_GEN)$(MKDIR_P) client/completion && cp $(srcdir)/client/fdial.bash-completion $@

@@ -9,5 +9,5 @@ tests_unit_test_client_open_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_open_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
 
 # The command, against a daemon in Python.
-TESTS += tests/unit/test-cli.py
-EXTRA_DIST += tests/unit/test-cli.py
+TESTS += tests/unit/test-cli.py tests/unit/test-client-api.sh
+EXTRA_DIST += tests/unit/test-cli.py tests/unit/test-client-api.sh
