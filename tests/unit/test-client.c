@@ -471,9 +471,13 @@ END_TEST
 
 START_TEST(test_fds_lost_at_the_limit)
 {
+    const char *preload = getenv("LD_PRELOAD");
     struct rlimit limit, low;
     int kept;
 
+    /* It keeps the limit to itself, and received descriptors are not counted there. */
+    if (preload && strstr(preload, "vgpreload"))
+        return;
     submit(1);
     submit(2);
     kept = fake_succeed(&fake, 1);
