@@ -22,22 +22,25 @@
 struct end {
     int fd;
     bool is_socket;
+    const char *name;
 };
 
 struct flow {
     struct end from, to;
-    const char *name; /* of the side that is ours, for the error line */
-    size_t start, n;  /* what is in the buffer */
-    bool has_ended;   /* `from` gave its end */
-    bool is_done;     /* … and everything was written, and the end was passed on */
+    size_t start, n; /* what is in the buffer */
+    bool has_ended;  /* `from` gave its end */
+    bool is_done;    /* … and everything was written, and the end was passed on; or it failed */
+    int error;       /* negative errno */
+    const struct end *failed;
     uint8_t buf[FLOW_BUFFER_SIZE];
 };
 
-static struct end end_of(int fd)
+static struct end end_of(int fd, const char *name)
 {
     struct stat st;
 
-    return (struct end){.fd = fd, .is_socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)};
+    return (struct end){
+        .fd = fd, .is_socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode), .name = name};
 }
 
 /* Both return bytes, 0 at the end (reading), or -errno; -EAGAIN and -EINTR: nothing happened. */
@@ -70,49 +73,64 @@ static void end_finish(const struct end *end)
         close(end->fd);
 }
 
-static int flow_read(struct flow *flow)
+static void flow_fail(struct flow *flow, const struct end *end, int error)
+{
+    if (flow->error == 0) {
+        flow->error = error;
+        flow->failed = end;
+    }
+    flow->n = 0;
+    flow->is_done = true;
+}
+
+static void flow_read(struct flow *flow)
 {
     ssize_t n = end_read(&flow->from, flow->buf, sizeof flow->buf);
 
     if (n == -EAGAIN || n == -EINTR)
-        return 0;
-    if (n < 0)
-        return (int)n;
+        return;
+    /* A Unix socket tells the reset before what had arrived until then: that is read on. */
+    if (n == -ECONNRESET && flow->error == 0) {
+        flow->error = -ECONNRESET;
+        flow->failed = &flow->from;
+        return;
+    }
+    if (n < 0) {
+        flow_fail(flow, &flow->from, (int)n);
+        return;
+    }
     flow->start = 0;
     flow->n = (size_t)n;
     flow->has_ended = n == 0;
-    return 0;
 }
 
-static int flow_write(struct flow *flow)
+static void flow_write(struct flow *flow)
 {
     ssize_t n = end_write(&flow->to, flow->buf + flow->start, flow->n);
 
     if (n == -EAGAIN || n == -EINTR)
-        return 0;
-    if (n < 0)
-        return (int)n;
+        return;
+    if (n < 0) {
+        flow_fail(flow, &flow->to, (int)n);
+        return;
+    }
     flow->start += (size_t)n;
     flow->n -= (size_t)n;
-    return 0;
 }
 
 /* One step in the direction that is possible; passes the end on once the buffer is empty. */
-static int flow_step(struct flow *flow, short in, short out)
+static void flow_step(struct flow *flow, int in, int out)
 {
-    int r = 0;
-
     if (flow->is_done)
-        return 0;
+        return;
     if (flow->n == 0 && !flow->has_ended && in)
-        r = flow_read(flow);
+        flow_read(flow);
     else if (flow->n > 0 && out)
-        r = flow_write(flow);
-    if (r == 0 && flow->n == 0 && flow->has_ended) {
+        flow_write(flow);
+    if (!flow->is_done && flow->n == 0 && flow->has_ended) {
         end_finish(&flow->to);
         flow->is_done = true;
     }
-    return r;
 }
 
 /* -1 leaves a descriptor out; a hang-up would otherwise be announced again and again. */
@@ -131,13 +149,14 @@ static short wants_out(const struct flow *flow)
     return !flow->is_done && flow->n > 0 ? POLLOUT : 0;
 }
 
-/* Both directions of a relay or TCP connection are over for the other side: what is still read from
- * stdin has nowhere to go. Asked only when the connection has given its end. */
+/* Both directions are over for the other side, and stdin has nothing that would be lost. Asked only
+ * when the connection has given its end. */
 static bool is_connection_gone(const struct flow *up)
 {
-    struct pollfd p = {.fd = up->to.fd};
+    struct pollfd connection = {.fd = up->to.fd}, in = {.fd = up->from.fd, .events = POLLIN};
 
-    return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0;
+    return up->n == 0 && poll(&connection, 1, 0) > 0 &&
+           (connection.revents & (POLLHUP | POLLERR)) != 0 && poll(&in, 1, 0) == 0;
 }
 
 enum { CONNECTION, STDIN, STDOUT, N_POLLED };
@@ -158,27 +177,32 @@ static int wait_for_flows(const struct flow *up, const struct flow *down, struct
     return 1;
 }
 
-static int carry(struct flow *up, struct flow *down, const struct flow **ret_failed)
+/* Is there nothing left to do? When the connection takes no more from stdin, what it said before
+ * (why, perhaps) is still to be read; any other failure ends both directions. */
+static bool is_over(const struct flow *up, const struct flow *down)
+{
+    if (up->is_done && down->is_done)
+        return true;
+    if (down->is_done && down->error < 0)
+        return true;
+    if (up->is_done && up->error < 0 && up->failed == &up->from)
+        return true;
+    return down->is_done && is_connection_gone(up);
+}
+
+static int carry(struct flow *up, struct flow *down)
 {
     struct pollfd polled[N_POLLED];
     int r;
 
-    while (!up->is_done || !down->is_done) {
+    while (!is_over(up, down)) {
         r = wait_for_flows(up, down, polled);
         if (r < 0)
             return r;
         if (r == 0)
             continue;
-        *ret_failed = down;
-        r = flow_step(down, polled[CONNECTION].revents, polled[STDOUT].revents);
-        if (r < 0)
-            return r;
-        *ret_failed = up;
-        r = flow_step(up, polled[STDIN].revents, polled[CONNECTION].revents);
-        if (r < 0)
-            return r;
-        if (down->is_done && !up->is_done && is_connection_gone(up))
-            return 0;
+        flow_step(down, polled[CONNECTION].revents & ~POLLOUT, polled[STDOUT].revents);
+        flow_step(up, polled[STDIN].revents, polled[CONNECTION].revents & ~POLLIN);
     }
     return 0;
 }
@@ -186,16 +210,19 @@ static int carry(struct flow *up, struct flow *down, const struct flow **ret_fai
 static int connect_streams(int fd, const char *target)
 {
     static struct flow up, down;
-    const struct flow *failed = &up;
+    const struct flow *failed;
     int r;
 
-    up = (struct flow){.from = end_of(STDIN_FILENO), .to = {fd, true}, .name = "stdin"};
-    down = (struct flow){.from = {fd, true}, .to = end_of(STDOUT_FILENO), .name = "stdout"};
+    up = (struct flow){.from = end_of(STDIN_FILENO, "stdin"), .to = end_of(fd, "connection")};
+    down = (struct flow){.from = up.to, .to = end_of(STDOUT_FILENO, "stdout")};
     signal(SIGPIPE, SIG_IGN);
-    r = carry(&up, &down, &failed);
+    r = carry(&up, &down);
     if (r < 0)
-        return report_error(EXIT_CONNECTION, target, "connection (%s): %s", failed->name,
-                            strerror(-r));
+        return report_error(EXIT_CONNECTION, target, "poll: %s", strerror(-r));
+    failed = down.error < 0 ? &down : &up;
+    if (failed->error < 0)
+        return report_error(EXIT_CONNECTION, target, "%s: %s", failed->failed->name,
+                            strerror(-failed->error));
     return EXIT_DONE;
 }
 
