@@ -54,3 +54,4 @@ include daemon/policy/local.mk
 
 fdiald_SOURCES = daemon/main.c
 fdiald_LDADD = libdaemon.la libring.la
+dist_man_MANS += daemon/fdiald.8

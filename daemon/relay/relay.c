@@ -122,11 +122,17 @@ static void up_receive(struct relay *relay)
     ring_recv(relay->channel.ring, &relay->up_op, relay->client_fd, relay->up, sizeof relay->up, 0);
 }
 
-/* Nothing can be sent to the target any more; the client is told by EPIPE on its next write. */
-static void up_broken(struct relay *relay)
+/* The target takes nothing any more, but what it sent before may still be there to be read. The
+ * client is told by EPIPE on its next write. Any other error than the target's ends it all. */
+static void up_broken(struct relay *relay, int error)
 {
+    if (error != EPIPE && error != ECONNRESET) {
+        end(relay, RELAY_END_RESET);
+        return;
+    }
     relay->is_up_done = true;
     shutdown(relay->client_fd, SHUT_RD);
+    shutdown(relay->channel.fd, SHUT_WR);
     end_if_done(relay);
 }
 
@@ -175,6 +181,13 @@ static void up_write(struct relay *relay)
 
 static void up_received(struct relay *relay, int res)
 {
+    /* A client that closes without having read everything resets the pair; what it wrote before
+     * comes behind the error (unix(7) sockets report it once). */
+    if (res == -ECONNRESET && !relay->is_client_reset) {
+        relay->is_client_reset = true;
+        up_receive(relay);
+        return;
+    }
     if (res > 0) {
         touch(relay);
         relay->bytes_sent += (uint64_t)res;
@@ -231,7 +244,7 @@ static void flushed(struct channel *channel, int res)
 
     if (!relay->is_ending) {
         if (res < 0)
-            up_broken(relay);
+            up_broken(relay, -res);
         else
             up_continue(relay);
     }

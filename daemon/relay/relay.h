@@ -39,12 +39,13 @@ struct relay {
     struct timer lifetime_timer;
     const uint8_t *down; /* still to be sent to the client */
     size_t down_size;
-    bool is_up_done;   /* the client's bytes and their end are with the target */
-    bool is_down_done; /* the target's bytes and their end are with the client */
-    bool is_up_ending; /* the client has finished; the end is on its way */
-    size_t up_size;    /* bytes of `up` that the channel has not taken yet */
-    bool has_up_data;  /* it has; they are being flushed */
-    bool is_truncated; /* TLS ended without close_notify */
+    bool is_up_done;      /* the client's bytes and their end are with the target */
+    bool is_down_done;    /* the target's bytes and their end are with the client */
+    bool is_up_ending;    /* the client has finished; the end is on its way */
+    size_t up_size;       /* bytes of `up` that the channel has not taken yet */
+    bool has_up_data;     /* it has; they are being flushed */
+    bool is_client_reset; /* closed with bytes unread */
+    bool is_truncated;    /* TLS ended without close_notify */
     bool is_ending;
     uint8_t up[RELAY_BUFFER];
 };

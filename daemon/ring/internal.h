@@ -26,6 +26,7 @@ struct ring {
     struct io_uring_buf_ring *buffer_ring;
     uint8_t *buffers;
     struct msghdr message_header; /* what multishot receives leave room for */
+    struct sockaddr_storage *addresses; /* one a submission entry, see ring_connect() */
     struct completion batch[RING_COMPLETIONS];
 #ifdef FDIAL_FAULT_INJECTION
     uint64_t fail_at; /* n_ops of the op to fail; 0: none */

@@ -80,10 +80,16 @@ void ring_socket(struct ring *ring, struct op *op, int family, int type, int pro
 void ring_connect(struct ring *ring, struct op *op, int fd, const struct sockaddr *sa, socklen_t n)
 {
     struct io_uring_sqe *sqe = op_begin(ring, op);
+    struct sockaddr_storage *copy;
 
     if (!sqe)
         return;
-    io_uring_prep_connect(sqe, fd, sa, n);
+    /* The kernel reads the address when it takes the entry, which is later; then the entry, and with
+     * it the place of the copy, may be used again. */
+    assert(n <= sizeof *copy);
+    copy = &ring->addresses[sqe - ring->uring.sq.sqes];
+    memcpy(copy, sa, n);
+    io_uring_prep_connect(sqe, fd, (struct sockaddr *)copy, n);
     io_uring_sqe_set_data(sqe, op);
 }
 

@@ -115,7 +115,8 @@ static int init_buffers(struct ring *ring)
         return -errno;
     ring->buffer_ring = memory;
     ring->buffers = malloc((size_t)RING_BUFFERS * RING_BUFFER_SIZE);
-    if (!ring->buffers)
+    ring->addresses = calloc(ring->uring.sq.ring_entries, sizeof *ring->addresses);
+    if (!ring->buffers || !ring->addresses)
         return -ENOMEM;
     reg.ring_addr = (uint64_t)(uintptr_t)memory;
     r = io_uring_register_buf_ring(&ring->uring, &reg, 0);
@@ -199,4 +200,5 @@ void ring_teardown(struct ring *ring)
     if (ring->buffer_ring)
         munmap(ring->buffer_ring, RING_BUFFERS * sizeof(struct io_uring_buf));
     free(ring->buffers);
+    free(ring->addresses);
 }

@@ -1,0 +1,132 @@
+/* Plans: target and rule in, one line out. And the accounts of what is under way. */
+#include <check.h>
+#include <string.h>
+
+#include "daemon/base/quota.h"
+#include "daemon/conn/plan.h"
+#include "proto/cleanup.h"
+
+static const struct capabilities sealing = {.can_seal = true};
+static const struct capabilities plain = {.seal_reason = "no kernel TLS"};
+
+static const struct row {
+    const char *target;
+    unsigned handoff;
+    enum seal seal;
+    const struct capabilities *caps;
+    const char *plan; /* or, after '!', the error's name */
+} rows[] = {
+    {"tcp://h:22", HANDOFF_ALL, SEAL_REQUIRED, &sealing,
+     "resolve(h) connect(22) seal handoff(tcp)"},
+    {"tcp://h:22", HANDOFF_ALL, SEAL_REQUIRED, &plain, "resolve(h) connect(22) handoff(relay)"},
+    {"tcp://h:22", HANDOFF_ALL, SEAL_OFF, &plain, "resolve(h) connect(22) handoff(tcp)"},
+    {"tcp://h:22", HANDOFF_ALL, SEAL_OFF, &sealing, "resolve(h) connect(22) handoff(tcp)"},
+    {"tcp://h:22", HANDOFF_RELAY, SEAL_OFF, &sealing, "resolve(h) connect(22) handoff(relay)"},
+    {"tcp://h:22", HANDOFF_TCP, SEAL_REQUIRED, &plain, "!HANDOFF_KIND"},
+    {"tcp://h:22", HANDOFF_TCP | HANDOFF_KTLS, SEAL_REQUIRED, &sealing,
+     "resolve(h) connect(22) seal handoff(tcp)"},
+    {"tcp://h:22", HANDOFF_KTLS, SEAL_OFF, &sealing, "!HANDOFF_KIND"},
+    {"http://192.0.2.1", HANDOFF_ALL, SEAL_REQUIRED, &sealing,
+     "address(192.0.2.1) connect(80) seal handoff(tcp)"},
+    {"https://h", HANDOFF_ALL, SEAL_REQUIRED, &sealing,
+     "resolve(h) connect(443) tls(h) handoff(relay)"},
+    {"tls://[2001:db8::1]:1", HANDOFF_RELAY, SEAL_REQUIRED, &plain,
+     "address(2001:db8::1) connect(1) tls(2001:db8::1) handoff(relay)"},
+    {"https://h", HANDOFF_TCP, SEAL_OFF, &sealing, "!HANDOFF_KIND"},
+    {"https://h", HANDOFF_TCP | HANDOFF_KTLS, SEAL_OFF, &sealing, "!HANDOFF_KIND"},
+    {"unix:/run/x", HANDOFF_ALL, SEAL_REQUIRED, &plain, "connect(/run/x) handoff(tcp)"},
+    {"unix:/run/x", HANDOFF_RELAY, SEAL_REQUIRED, &plain, "connect(/run/x) handoff(relay)"},
+    {"ws://h", HANDOFF_ALL, SEAL_OFF, &sealing, "!UNSUPPORTED"},
+    {"imap+starttls://h", HANDOFF_ALL, SEAL_OFF, &sealing, "!UNSUPPORTED"},
+};
+
+START_TEST(test_plan)
+{
+    const struct row *row = &rows[_i];
+    struct rule rule = {.name = (char *)(uintptr_t) "r", .seal = row->seal};
+    struct route route = {.rule = &rule, .handoff = row->handoff};
+    char text[PLAN_TEXT_MAX];
+    struct failure failure;
+    struct target target;
+    const char *error;
+    struct plan plan;
+
+    ck_assert_int_eq(target_parse(row->target, strlen(row->target), &target, &error), 0);
+    if (plan_make(&target, &route, row->caps, &plan, &failure)) {
+        plan_format(&plan, &target, text);
+        ck_assert_str_eq(text, row->plan);
+    } else {
+        ck_assert_int_eq(row->plan[0], '!');
+        ck_assert_str_eq(error_name(failure.code), row->plan + 1);
+        ck_assert_uint_gt(strlen(failure.detail), 0);
+    }
+}
+END_TEST
+
+START_TEST(test_long_names_are_cut_in_the_line)
+{
+    struct rule rule = {.seal = SEAL_OFF};
+    struct route route = {.rule = &rule, .handoff = HANDOFF_ALL};
+    struct target target = {.scheme = SCHEME_UNIX, .host_kind = HOST_PATH};
+    char text[PLAN_TEXT_MAX];
+    struct failure failure;
+    struct plan plan;
+
+    memset(target.path, 'x', sizeof target.path - 1);
+    ck_assert(plan_make(&target, &route, &plain, &plan, &failure));
+    plan_format(&plan, &target, text);
+    ck_assert_uint_lt(strlen(text), PLAN_TEXT_MAX);
+}
+END_TEST
+
+START_TEST(test_quota)
+{
+    struct quota_table *table;
+    struct quota *a, *again, *other_user, *other_rule;
+
+    ck_assert_int_eq(quota_table_new(&table), 0);
+    a = quota_get(table, 1000, "r");
+    again = quota_get(table, 1000, "r");
+    other_user = quota_get(table, 1001, "r");
+    other_rule = quota_get(table, 1000, "s");
+    ck_assert_ptr_eq(a, again);
+    ck_assert_ptr_ne(a, other_user);
+    ck_assert_ptr_ne(a, other_rule);
+    ck_assert(quota_charge(a, QUOTA_PENDING, 3, 4));
+    ck_assert(!quota_charge(again, QUOTA_PENDING, 2, 4));
+    ck_assert(quota_charge(again, QUOTA_PENDING, 1, 4));
+    ck_assert(!quota_charge(a, QUOTA_PENDING, 1, 4));
+    ck_assert(!quota_charge(a, QUOTA_PENDING, 1, 2)); /* the limit was lowered meanwhile */
+    ck_assert(quota_charge(a, QUOTA_RELAYS, 4, 4));
+    ck_assert(quota_charge(other_user, QUOTA_PENDING, 4, 4));
+    quota_release(a, QUOTA_PENDING, 4);
+    ck_assert(quota_charge(again, QUOTA_PENDING, 4, 4));
+    ck_assert(!quota_charge(again, QUOTA_PENDING, UINT32_MAX, UINT32_MAX));
+    quota_release(again, QUOTA_PENDING, 4);
+    quota_release(a, QUOTA_RELAYS, 4);
+    quota_release(other_user, QUOTA_PENDING, 4);
+    quota_put(a);
+    quota_put(again);
+    quota_put(other_user);
+    quota_put(other_rule);
+    quota_table_free(table);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("plan");
+    TCase *tcase = tcase_create("plan");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_loop_test(tcase, test_plan, 0, ARRAY_SIZE(rows));
+    tcase_add_test(tcase, test_long_names_are_cut_in_the_line);
+    tcase_add_test(tcase, test_quota);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
