@@ -15,6 +15,7 @@ struct check {
     int status;
     struct problem problem;            /* set when status is not EXIT_DONE */
     const struct fdial_result *result; /* NULL: it never came so far */
+    struct sockaddr_storage local;
     uint64_t elapsed_us;
 };
 
@@ -130,7 +131,7 @@ static int print_json(const struct check *check)
     if (object && r) {
         json_object_set_new(object, "stages", stages_to_json(r));
         json_object_set_new(object, "peer", address_to_json(fdial_result_peer(r)));
-        json_object_set_new(object, "local", address_to_json(fdial_result_local(r)));
+        json_object_set_new(object, "local", address_to_json(&check->local));
         json_object_set_new(object, "handoff",
                             check->status == EXIT_DONE
                                 ? json_string(handoff_name(fdial_result_handoff(r)))
@@ -223,7 +224,7 @@ static void print_text(const struct check *check)
         format_address(fdial_result_peer(r), address);
         if (*address)
             printf("%-12s%s\n", "address", address);
-        format_address(fdial_result_local(r), address);
+        format_address(&check->local, address);
         if (*address)
             printf("%-12s%s\n", "from", address);
         if (fdial_result_tls_version(r) != 0) {
@@ -245,6 +246,7 @@ int cmd_check(const struct command *command, int argc, char **argv)
 {
     CLEANUP(options_deinit) struct options o;
     CLEANUP(dial_deinit) struct dial dialled = {0};
+    CLEANUP(fd_closep) int fd = -1;
     struct check check = {0};
     int first, status, e = 0;
     uint64_t start_us;
@@ -258,6 +260,10 @@ int cmd_check(const struct command *command, int argc, char **argv)
     check.status = dial(&dialled, &o, argv[first], &check.problem);
     check.elapsed_us = now_us() - start_us;
     check.result = dialled.result;
+    if (check.status == EXIT_DONE) {
+        fd = fdial_result_take_fd(dialled.result, 0);
+        dial_find_local(dialled.result, fd, &check.local);
+    }
     if (o.is_json)
         e = print_json(&check);
     else

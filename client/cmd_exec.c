@@ -44,8 +44,9 @@ static int set_address(const char *ip_name, const char *port_name,
     return 0;
 }
 
-static int set_environment(const struct dial *dialled)
+static int set_environment(const struct dial *dialled, int fd)
 {
+    struct sockaddr_storage local;
     struct target target;
     const char *sentence;
     int r;
@@ -59,7 +60,8 @@ static int set_environment(const struct dial *dialled)
     r = set_address("TCPREMOTEIP", "TCPREMOTEPORT", fdial_result_peer(dialled->result));
     if (r < 0)
         return r;
-    return set_address("TCPLOCALIP", "TCPLOCALPORT", fdial_result_local(dialled->result));
+    dial_find_local(dialled->result, fd, &local);
+    return set_address("TCPLOCALIP", "TCPLOCALPORT", &local);
 }
 
 static int hide_inherited_session(const struct options *o)
@@ -114,7 +116,7 @@ int cmd_exec(const struct command *command, int argc, char **argv)
     status = dial_take_fd(&dialled, &o, argv[first], &fd);
     if (status != EXIT_DONE)
         return status;
-    r = set_environment(&dialled);
+    r = set_environment(&dialled, fd);
     if (r == 0)
         r = hide_inherited_session(&o);
     dialled.session = fdial_close(dialled.session);

@@ -183,6 +183,18 @@ void dial_deinit(struct dial *dial)
     free(TAKE_PTR(dial->target));
 }
 
+void dial_find_local(const struct fdial_result *r, int fd, struct sockaddr_storage *ret)
+{
+    socklen_t n = sizeof *ret;
+
+    *ret = *fdial_result_local(r);
+    if (ret->ss_family != AF_UNSPEC || fdial_result_handoff(r) == FDIAL_RELAY)
+        return;
+    if (getsockname(fd, (struct sockaddr *)ret, &n) < 0 ||
+        (ret->ss_family != AF_INET && ret->ss_family != AF_INET6))
+        *ret = (struct sockaddr_storage){0};
+}
+
 static void say_connected(const char *target, const struct fdial_result *r)
 {
     CLEANUP(freep) char *shown = escape_text(target, strlen(target));

@@ -22,6 +22,9 @@ int dial(struct dial *ret, const struct options *o, const char *target,
          struct problem *ret_problem);
 void dial_deinit(struct dial *dial);
 
-/* The same for commands that want the connection and nothing else: the error is reported. The local
- * and remote addresses are in dial->result. */
+/* Our end of the connection; ss_family is AF_UNSPEC where it is not known. Of a socket the kernel
+ * is asked, of a relay the daemon has told. */
+void dial_find_local(const struct fdial_result *r, int fd, struct sockaddr_storage *ret);
+
+/* The same for commands that want the connection and nothing else: the error is reported. */
 int dial_take_fd(struct dial *ret, const struct options *o, const char *target, int *ret_fd);
