@@ -7,6 +7,7 @@ program.
 """
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -49,13 +50,15 @@ rule "demo" {{
 
 def show_no_network(uid, port):
     tell(3, "The client's network namespace has nothing in it. Without fdial:")
-    code = f"import socket; socket.create_connection(('127.0.0.1', {port}), 5)"
-    process = fdialtest.popen([sys.executable, "-c", code], uid=uid, netns=True, cwd="/tmp",
-                              stderr=subprocess.PIPE, text=True)
-    error = process.communicate(timeout=30)[1]
-    if process.returncode == 0:
+
+    def connect():
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        return "connected"
+
+    outcome = fdialtest.call_as(connect, uid=uid, netns=True)
+    show(f"connect 127.0.0.1:{port}: {outcome}")
+    if outcome == "connected":
         fail("the client reached the origin by itself: this is no empty namespace")
-    show(f"connect 127.0.0.1:{port}: " + error.strip().splitlines()[-1])
 
 
 def run_client(daemon, what, args, **kwargs):

@@ -182,9 +182,10 @@ def libraries(program, search):
     return found
 
 
-def build_initramfs(path, kernel, *, init, modules, programs, tools, scripts):
-    """programs: paths, found in the guest's /fdial/bin; tools: names of commands of this machine;
-    scripts: paths, found in /fdial/guest and run in the order of their names."""
+def build_initramfs(path, kernel, *, init, modules, programs, tools, files, scripts):
+    """programs: paths, found in the guest's /fdial/bin; tools: names of commands of this machine, in
+    /fdial/tools; files: paths, kept, left out where this machine lacks them; scripts: paths, found in
+    /fdial/guest and run in the order of their names."""
     need_commands("busybox", "ldd", *tools)
     busybox = shutil.which("busybox")
     if subprocess.run(["ldd", busybox], capture_output=True, check=False).returncode == 0:
@@ -212,6 +213,8 @@ def build_initramfs(path, kernel, *, init, modules, programs, tools, scripts):
     home = os.path.dirname(needed["libc.so.6"]) if "libc.so.6" in needed else "/lib"
     for name, source in needed.items():
         image.copy(name if name.startswith("/") else os.path.join(home, name), source, 0o755)
+    for file in filter(os.path.exists, files):
+        image.copy(file, file)
     for script in scripts:
         image.copy("fdial/guest/" + os.path.basename(script), script)
     image.close()

@@ -11,6 +11,7 @@ import machine
 LIMIT_S = 110
 MODULES = ["tls"]
 TOOLS = ["setpriv", "unshare"]
+FILES = ["/etc/ssl/certs/ca-certificates.crt"]
 
 
 def judge(tap, scripts):
@@ -56,7 +57,7 @@ def main():
             initramfs = os.path.join(directory, "initramfs")
             machine.build_initramfs(
                 initramfs, kernel, init=os.path.join(here, "init.sh"), modules=MODULES,
-                programs=programs, tools=TOOLS,
+                programs=programs, tools=TOOLS, files=FILES,
                 scripts=[os.path.join(here, "guest", n) for n in scripts])
             print(f"# Linux {kernel.release}, {os.path.getsize(initramfs) >> 20} MiB", flush=True)
             is_finished, tap, console = machine.run(directory, kernel, initramfs, LIMIT_S)

@@ -17,9 +17,10 @@ rule "client" {
 }
 END
 
+# With their paths, because busybox prefers its own setpriv, which cannot do this.
 # shellcheck disable=SC2317 # called through check
 as_client() {
-    unshare -n setpriv --reuid=12345 --regid=12345 --groups=991 \
+    /fdial/tools/unshare -n /fdial/tools/setpriv --reuid=12345 --regid=12345 --groups=991 \
         env ADDRESS=127.0.0.1 PORT=7 FDIAL_SOCKET=$socket "$@"
 }
 
