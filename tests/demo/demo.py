@@ -24,7 +24,7 @@ def tell(stage, text):
 
 
 def show(text):
-    print(textwrap.indent(text.rstrip("\n"), "    | "), flush=True)
+    print(textwrap.indent(text.rstrip("\n"), "    | ", lambda _line: True), flush=True)
 
 
 def fail(text, daemon=None):

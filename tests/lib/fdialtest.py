@@ -15,6 +15,7 @@ re-exported here.
         fdialtest.main()
 """
 import ctypes
+import encodings.idna  # noqa: F401 (call_as: not loadable any more as another user)
 import glob
 import json
 import os
