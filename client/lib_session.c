@@ -1,8 +1,5 @@
 /* Opening and closing a session: connect, judge who is at the other end, hello, welcome.
- *
- * The peer is checked before a byte is sent or believed. SO_PEERCRED of a connected Unix socket is
- * the one who called listen(2): the daemon, or systemd on its behalf (root, or the user's own
- * manager).
+ * The peer is judged before a byte is sent or believed (lib_peer.c).
  */
 #include "config.h"
 
@@ -10,10 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -46,33 +41,6 @@ int session_wait(int fd, short events, int64_t deadline_ms)
         if (r < 0 && errno != EINTR)
             return -errno;
     }
-}
-
-/* Asks the user database only for a peer that is neither root nor ourselves: NSS may load modules
- * and talk to servers. */
-static bool is_daemon_user(uid_t uid)
-{
-    struct passwd entry, *found = NULL;
-    char buf[4096];
-
-    return getpwnam_r(FDIAL_DAEMON_USER, &entry, buf, sizeof buf, &found) == 0 && found &&
-           found->pw_uid == uid;
-}
-
-int session_check_peer(int fd)
-{
-    struct ucred peer;
-    socklen_t n = sizeof peer;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
-        return -errno;
-    if (peer.uid == 0 || peer.uid == geteuid())
-        return 0;
-    /* In a setuid program the real uid is that of the caller, against whom it has to guard itself.
-     */
-    if (getauxval(AT_SECURE) == 0 && peer.uid == getuid())
-        return 0;
-    return is_daemon_user(peer.uid) ? 0 : -EPERM;
 }
 
 /* A full backlog blocks connect(2) on a Unix socket, for as long as SO_SNDTIMEO allows. */
@@ -157,12 +125,13 @@ static int say_hello(struct fdial *d, int64_t deadline_ms)
     return read_welcome(d, deadline_ms);
 }
 
-static int open_consume_fd(struct fdial **ret, int fd, int64_t deadline_ms)
+/* path: where fd was connected to, NULL when that is unknown */
+static int open_consume_fd(struct fdial **ret, int fd, const char *path, int64_t deadline_ms)
 {
     struct fdial *d;
     int r;
 
-    r = session_check_peer(fd);
+    r = session_check_peer(fd, path);
     if (r < 0) {
         fd_close(fd);
         return r;
@@ -210,7 +179,7 @@ int fdial_open(struct fdial **ret, const char *socket_path)
         r = connect_path(where.path, deadline_ms, &fd);
     if (r < 0)
         return r;
-    return open_consume_fd(ret, fd, deadline_ms);
+    return open_consume_fd(ret, fd, where.inherited_fd >= 0 ? NULL : where.path, deadline_ms);
 }
 
 int fdial_open_fd(struct fdial **ret, int fd)
@@ -224,7 +193,7 @@ int fdial_open_fd(struct fdial **ret, int fd)
         fd_close(fd);
         return r;
     }
-    return open_consume_fd(ret, fd, session_now_ms() + SESSION_HELLO_MS);
+    return open_consume_fd(ret, fd, NULL, session_now_ms() + SESSION_HELLO_MS);
 }
 
 struct fdial *fdial_close(struct fdial *d)

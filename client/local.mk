@@ -13,6 +13,7 @@ libfdial_la_SOURCES = \
 	client/lib_receive.c \
 	client/lib_request.c \
 	client/lib_result.c \
+	client/lib_peer.c \
 	client/lib_session.c \
 	client/lib_submit.c \
 	client/pending.c client/pending.h \

@@ -62,8 +62,9 @@ static inline int64_t session_now_ms(void)
  * -errno. A signal does not end the wait. */
 int session_wait(int fd, short events, int64_t deadline_ms);
 
-/* 0 where the peer of the socket is a daemon to be believed, -EPERM, or -errno. */
-int session_check_peer(int fd);
+/* 0 where the peer of the socket is a daemon to be believed, -EPERM, or -errno. path: where it was
+ * connected to, or NULL. */
+int session_check_peer(int fd, const char *path);
 
 /* Sends d->buf without waiting: 0, -EAGAIN, -EMSGSIZE, -ENOTCONN. */
 int session_send(struct fdial *d, size_t n);

@@ -5,6 +5,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stddef.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -289,6 +290,45 @@ START_TEST(test_strangers_are_not_believed)
 }
 END_TEST
 
+/* As uid OTHER_UID + 1 in a user namespace of its own: the listener's uid shows as the overflow
+ * uid. */
+static int open_in_user_namespace(void)
+{
+    struct fdial *d = NULL;
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (setuid(OTHER_UID + 1) < 0 || unshare(CLONE_NEWUSER) < 0)
+            _exit(99);
+        _exit(-fdial_open(&d, path));
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFEXITED(status));
+    return -WEXITSTATUS(status);
+}
+
+START_TEST(test_a_daemon_outside_the_user_namespace)
+{
+    int listener, r;
+
+    if (geteuid() != 0)
+        return;
+    listener = listen_at(path, SOCK_SEQPACKET);
+    ck_assert_int_eq(chmod(path, 0777), 0);
+    ck_assert_int_eq(chmod(directory, 0755), 0);
+    r = open_in_user_namespace();
+    if (r != -99) {
+        /* believed, but nobody accepts and answers */
+        ck_assert_int_eq(r, -ETIMEDOUT);
+        /* where others may put sockets it is not */
+        ck_assert_int_eq(chmod(directory, 0777), 0);
+        ck_assert_int_eq(open_in_user_namespace(), -EPERM);
+    }
+    close(listener);
+}
+END_TEST
+
 /* The library's own questions use ids from the top. */
 #define CALL_ID UINT64_MAX
 
@@ -501,6 +541,7 @@ int main(void)
     tcase_add_test(tcase, test_bad_welcomes);
     tcase_add_test(tcase, test_silent_daemon);
     tcase_add_test(tcase, test_strangers_are_not_believed);
+    tcase_add_test(tcase, test_a_daemon_outside_the_user_namespace);
     tcase_add_test(tcase, test_explain);
     tcase_add_test(tcase, test_status_between_results);
     tcase_add_test(tcase, test_late_answers_are_dropped);
