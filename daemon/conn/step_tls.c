@@ -5,6 +5,7 @@
  */
 #include "daemon/conn/conn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -109,6 +110,7 @@ static enum step_result start(struct conn *conn)
     struct tls_session *session;
     int r;
 
+    assert(conn->params->tls);
     task_init(&conn->tls.task, handshake);
     conn->tls.is_finished = false;
     if (conn->params->tls_name || target->host_kind == HOST_NAME) {

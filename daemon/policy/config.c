@@ -144,12 +144,23 @@ static int build_tls(const struct config_tree *tree, struct tls_table *table, ch
     return 0;
 }
 
-/* Every rule has a context: the section's, or the one with the system's trust store. */
+/* Without TLS targets a rule needs no trust store, which small machines do not have. */
+static bool may_use_tls(const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->n_allow; i++) {
+        if (rule->allow[i].is_any_scheme || scheme_is_tls(rule->allow[i].scheme))
+            return true;
+    }
+    return false;
+}
+
+/* Every rule that may need one has a context: the section's, or the one with the system's trust
+ * store. */
 static int give_tls(struct rule *rule, struct tls_table *table, char *why, size_t size)
 {
     struct tls_settings settings = {.min_version = TLS_1_2};
 
-    if (rule->tls)
+    if (rule->tls || !may_use_tls(rule))
         return 0;
     if (!table->system) {
         int r = tls_context_new(&table->system, &settings, why, size);

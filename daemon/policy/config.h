@@ -57,7 +57,7 @@ struct rule {
     unsigned addresses; /* mask of enum address_class */
     unsigned handoff;   /* mask of enum handoff */
     enum seal seal;
-    struct tls_context *tls; /* never NULL */
+    struct tls_context *tls; /* NULL only where no `allow` pattern is of a TLS scheme */
     char *tls_name;          /* of the section; NULL: default */
     uint32_t max_pending;
     uint32_t max_relays;

@@ -35,6 +35,8 @@ START_TEST(test_contexts)
                                "rule one { client = \"uid:1\" allow = \"https://*\" }\n"
                                "rule two { client = \"uid:2\" allow = \"https://*\" }\n"
                                "rule three { client = \"uid:3\" allow = \"https://*\" tls = a }\n";
+    static const char plain[] =
+        "rule one { client = \"uid:1\" allow = {\"tcp://*:*\", \"unix:/x\"} }\n";
     struct config *config = NULL;
     struct config *user = NULL;
     struct tls_context *kept;
@@ -47,6 +49,9 @@ START_TEST(test_contexts)
     kept = tls_context_ref(config->rules[2].tls); /* as a connection in progress does */
     ck_assert_ptr_null(config_unref(config));
     tls_context_unref(kept);
+    ck_assert_msg(config_parse(&config, "c", plain, sizeof plain - 1, error) == 0, "%s", error);
+    ck_assert_ptr_null(config->rules[0].tls);
+    config_unref(config);
     ck_assert_msg(config_new_user(&user, 1001, error) == 0, "%s", error);
     ck_assert_ptr_nonnull(user->rules[0].tls);
     config_unref(user);
