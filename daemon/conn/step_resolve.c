@@ -9,12 +9,23 @@
 static void lookup_done(struct lookup *lookup, const struct address_list *addresses,
                         const struct failure *failure);
 
+static sa_family_t wanted_family(const struct conn *conn)
+{
+    switch (conn->params->family) {
+    case 4:
+        return AF_INET;
+    case 6:
+        return AF_INET6;
+    default:
+        return AF_UNSPEC;
+    }
+}
+
 static bool is_wanted(const struct conn *conn, const struct address *address)
 {
-    uint8_t family = conn->params->family;
+    sa_family_t family = wanted_family(conn);
 
-    return family == 0 || (family == 4 && address->family == AF_INET) ||
-           (family == 6 && address->family == AF_INET6);
+    return family == AF_UNSPEC || family == address->family;
 }
 
 /* Takes alternately the next IPv6 and the next IPv4 address of `from`. */
@@ -94,7 +105,7 @@ static enum step_result start(struct conn *conn)
     case HOST_PATH:
         break;
     }
-    lookup_init(&conn->lookup, lookup_done);
+    lookup_init(&conn->lookup, wanted_family(conn), lookup_done);
     resolver_lookup(conn->env->resolver, &conn->lookup, target->host);
     return STEP_WAIT;
 }

@@ -71,6 +71,7 @@ typedef void lookup_fn(struct lookup *lookup, const struct address_list *address
 
 struct lookup {
     lookup_fn *fn;
+    sa_family_t family;
     struct list node; /* among those who wait for the same answer */
 };
 
@@ -81,7 +82,8 @@ int resolver_new(struct resolver **ret, struct ring *ring, const struct resolver
  * back. */
 struct resolver *resolver_free(struct resolver *r);
 
-void lookup_init(struct lookup *lookup, lookup_fn *fn);
+/* family: the one that is wanted and so waited for, or AF_UNSPEC. */
+void lookup_init(struct lookup *lookup, sa_family_t family, lookup_fn *fn);
 /* `name` is a canonical host name (proto/target.h). Returns true when the answer was at hand and
  * the callback has already been called, from inside; false when it will be. */
 bool resolver_lookup(struct resolver *r, struct lookup *lookup, const char *name);

@@ -62,14 +62,6 @@ static void resolver_tell(struct resolver *r, struct lookup *lookup, const char 
     lookup->fn(lookup, &answer->addresses, &failure);
 }
 
-static void question_tell(struct question *q, const struct answer *answer)
-{
-    struct list *node;
-
-    while ((node = list_pop(&q->waiters)))
-        resolver_tell(q->resolver, container_of(node, struct lookup, node), q->name, answer);
-}
-
 /* Putting the two halves together. */
 
 static bool half_is(const struct question *q, enum half half, enum dns_verdict verdict)
@@ -181,6 +173,7 @@ static void question_finish(struct question *q)
 {
     struct resolver *r = q->resolver;
     struct answer answer;
+    struct list *node;
     uint32_t ttl_s;
 
     question_get_answer(q, &answer);
@@ -189,33 +182,60 @@ static void question_finish(struct question *q)
         cache_put(r->cache, q->name, &answer, ring_now_us(r->ring) + ttl_s * US_PER_S);
     /* Who asks for the name from inside a callback shall not find this question any more. */
     names_remove(&r->questions_by_name, q);
-    question_tell(q, &answer);
+    while ((node = list_pop(&q->waiters)))
+        resolver_tell(r, container_of(node, struct lookup, node), q->name, &answer);
     question_free(q);
 }
 
-static bool question_can_answer_early(const struct question *q)
+/* Whether a lookup need not wait for the other half. */
+static bool question_serves(const struct question *q, const struct lookup *lookup)
 {
-    return q->is_patience_over && question_has(q, DNS_ADDRESSES);
+    switch (lookup->family) {
+    case AF_INET:
+        return half_is(q, HALF_IPV4, DNS_ADDRESSES);
+    case AF_INET6:
+        return half_is(q, HALF_IPV6, DNS_ADDRESSES);
+    default:
+        return q->is_patience_over && question_has(q, DNS_ADDRESSES);
+    }
+}
+
+static void question_tell_served(struct question *q)
+{
+    struct answer answer;
+    struct list waiters;
+    struct list *node;
+
+    question_get_answer(q, &answer);
+    list_move(&q->waiters, &waiters);
+    while ((node = list_pop(&waiters))) {
+        struct lookup *lookup = container_of(node, struct lookup, node);
+
+        if (question_serves(q, lookup))
+            resolver_tell(q->resolver, lookup, q->name, &answer);
+        else
+            list_append(&q->waiters, node);
+    }
 }
 
 static void on_patience(struct timer *timer)
 {
     struct question *q = container_of(timer, struct question, patience);
-    struct answer answer;
 
     q->is_patience_over = true;
-    question_get_answer(q, &answer);
-    question_tell(q, &answer);
+    question_tell_served(q);
 }
 
 static void on_half(struct question *q, enum half half)
 {
     q->is_answered[half] = true;
-    if (q->is_answered[HALF_IPV6] && q->is_answered[HALF_IPV4])
+    if (q->is_answered[HALF_IPV6] && q->is_answered[HALF_IPV4]) {
         question_finish(q);
-    else if (half_is(q, half, DNS_ADDRESSES))
+    } else if (half_is(q, half, DNS_ADDRESSES)) {
         ring_timer_set(q->resolver->ring, &q->patience,
                        ring_now_us(q->resolver->ring) + RESOLVE_PATIENCE_MS * US_PER_MS);
+        question_tell_served(q);
+    }
 }
 
 static void on_ipv6(struct dns_query *query)
@@ -302,7 +322,7 @@ static bool resolver_wait(struct resolver *r, struct lookup *lookup, const char 
 {
     struct question *q = names_find(&r->questions_by_name, name);
 
-    if (q && question_can_answer_early(q)) {
+    if (q && question_serves(q, lookup)) {
         question_get_answer(q, ret);
         return false;
     }
@@ -322,9 +342,10 @@ static bool resolver_wait(struct resolver *r, struct lookup *lookup, const char 
     return true;
 }
 
-void lookup_init(struct lookup *lookup, lookup_fn *fn)
+void lookup_init(struct lookup *lookup, sa_family_t family, lookup_fn *fn)
 {
     lookup->fn = fn;
+    lookup->family = family;
     list_init(&lookup->node);
 }
 

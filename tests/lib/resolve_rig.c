@@ -148,8 +148,13 @@ void run_for_ms(unsigned ms)
 
 bool begin(struct probe *p, const char *name)
 {
+    return begin_family(p, name, AF_UNSPEC);
+}
+
+bool begin_family(struct probe *p, const char *name, sa_family_t family)
+{
     p->calls = 0;
-    lookup_init(&p->lookup, on_answer);
+    lookup_init(&p->lookup, family, on_answer);
     return resolver_lookup(rig.resolver, &p->lookup, name);
 }
 

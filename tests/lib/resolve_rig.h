@@ -47,6 +47,7 @@ struct probe {
 };
 /* True: it was at hand. */
 bool begin(struct probe *p, const char *name);
+bool begin_family(struct probe *p, const char *name, sa_family_t family);
 void wait_for(struct probe *p);
 /* Both, and the text, valid until the next call. */
 const char *resolve(const char *name);

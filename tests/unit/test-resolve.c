@@ -198,6 +198,29 @@ START_TEST(test_late_family)
 }
 END_TEST
 
+/* Who wants one family waits for that one alone, for as long as it takes. */
+START_TEST(test_wanted_family)
+{
+    struct probe four, six, any;
+
+    say("late.example 60 A 192.0.2.1");
+    say("late.example 60 AAAA 2001:db8::1");
+    say("late.example - DELAY 900 AAAA");
+    begin_family(&six, "late.example", AF_INET6);
+    begin_family(&four, "late.example", AF_INET);
+    begin(&any, "late.example");
+    wait_for(&four);
+    ck_assert_str_eq(four.text, "192.0.2.1");
+    ck_assert_uint_eq(any.calls, 0);
+    wait_for(&any);
+    ck_assert_uint_eq(six.calls, 0);
+    ck_assert(begin_family(&four, "late.example", AF_INET));
+    wait_for(&six);
+    ck_assert_str_eq(six.text, "2001:db8::1 192.0.2.1");
+    ck_assert_uint_eq(asked("late.example"), 2);
+}
+END_TEST
+
 /* Names that DNS is not asked for. */
 
 START_TEST(test_special_names)
@@ -376,6 +399,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_garbage);
     tcase_add_test(tcase, test_second_server);
     tcase_add_test(tcase, test_late_family);
+    tcase_add_test(tcase, test_wanted_family);
     tcase_add_test(tcase, test_special_names);
     tcase_add_test(tcase, test_hosts_first);
     tcase_add_test(tcase, test_no_search_list);
