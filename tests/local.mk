@@ -28,6 +28,7 @@ include tests/lib/harness.mk
 include tests/demo/local.mk
 include tests/systemd/local.mk
 include tests/vm/local.mk
+include tests/daemon/start.mk
 
 include tests/lib/local.mk
 

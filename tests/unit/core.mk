@@ -1,7 +1,7 @@
 check_PROGRAMS += tests/unit/test-ring
 tests_unit_test_ring_SOURCES = tests/unit/test-ring.c
-tests_unit_test_ring_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -DFDIAL_FAULT_INJECTION
-tests_unit_test_ring_LDADD = libring_fault.la libdaemon.la $(CHECK_LIBS)
+tests_unit_test_ring_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(URING_CFLAGS) -DFDIAL_FAULT_INJECTION
+tests_unit_test_ring_LDADD = libring_fault.la libdaemon.la $(CHECK_LIBS) $(URING_LIBS)
 
 check_PROGRAMS += tests/unit/test-target tests/unit/test-message
 tests_unit_test_target_SOURCES = tests/unit/test-target.c
