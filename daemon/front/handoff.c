@@ -245,7 +245,8 @@ void request_hand_over(struct request *request)
     char target[TARGET_TEXT_MAX];
 
     request->is_handed_over = true;
-    ring_timer_clear(peer->front->env.ring, &request->deadline);
+    ring_timer_set(peer->front->env.ring, &request->deadline,
+                   ring_now_us(peer->front->env.ring) + DELIVERY_TIMEOUT_US);
     if (peer->is_closing || peer->is_failing) {
         request_free(request);
         return;

@@ -30,6 +30,11 @@ static void explain_failure(struct peer *peer, uint64_t id, const struct failure
     send_explained(peer, id, &m);
 }
 
+static bool is_operator(const struct peer *peer)
+{
+    return peer->identity.uid == 0 || peer->identity.uid == getuid();
+}
+
 /* Whose rights are asked about: the peer's own, or as_user's. */
 static bool find_identity(struct peer *peer, struct text as_user, struct identity *ret,
                           struct failure *failure)
@@ -37,7 +42,7 @@ static bool find_identity(struct peer *peer, struct text as_user, struct identit
     char user[65] = "";
     int r;
 
-    if (peer->identity.uid != 0 && peer->identity.uid != getuid()) {
+    if (!is_operator(peer)) {
         failure_format(failure, ERROR_DENIED, 0,
                        "only root and the daemon's user may ask for others");
         return false;
@@ -128,11 +133,13 @@ void report_status(struct peer *peer, uint64_t id)
     put_stat(&w, "version", PACKAGE_VERSION);
     put_number(&w, "uptime_seconds", (ring_now_us(front->env.ring) - status->start_us) / 1000000);
     put_number(&w, "workers", status->n_workers);
-    put_number(&w, "rules", front->config->n_rules);
     put_stat(&w, "seal", front->env.caps->can_seal ? "yes" : front->env.caps->seal_reason);
     put_stat(&w, "ring_setsockopt", features->has_setsockopt ? "yes" : "no");
     put_number(&w, "ring_entries", features->entries);
-    put_counters(&w, status);
+    if (is_operator(peer)) {
+        put_number(&w, "rules", front->config->n_rules);
+        put_counters(&w, status);
+    }
     if (wire_end(&w) == 0)
         peer_send_bytes(peer, front->scratch, (ssize_t)w.length);
 }

@@ -266,7 +266,12 @@ static void request_abort(struct request *request, enum error_code code)
 
 static void deadline_passed(struct timer *timer)
 {
-    request_abort(container_of(timer, struct request, deadline), ERROR_DEADLINE);
+    struct request *request = container_of(timer, struct request, deadline);
+
+    if (request->is_handed_over)
+        peer_close(request->peer); /* it does not read */
+    else
+        request_abort(request, ERROR_DEADLINE);
 }
 
 void request_cancel(struct peer *peer, uint64_t id)
