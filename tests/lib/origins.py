@@ -1,5 +1,6 @@
 """Servers to connect to, good and bad. Each listens at once on loopback, has `port`, counts what it
 `accepted`, serves in threads, and ends with stop()."""
+import select
 import socket
 import ssl
 import struct
@@ -256,11 +257,17 @@ class BlackHole:
         self.listener.listen(0)
         self.port = self.listener.getsockname()[1]
         self._fill = []
-        for _ in range(4):
-            s = socket.socket(family)
-            s.setblocking(False)
-            s.connect_ex(self.listener.getsockname()[:2])
-            self._fill.append(s)
+        while not self._is_black():
+            pass
+
+    def _is_black(self):
+        """Connects once more. A connection counts as made before the backlog has it, so that several
+        at once get through: it is one after the other until one hangs."""
+        s = socket.socket(self.listener.family)
+        self._fill.append(s)
+        s.setblocking(False)
+        s.connect_ex(self.listener.getsockname()[:2])
+        return not select.select([], [s], [], 0.2)[1]
 
     def stop(self):
         for s in [*self._fill, self.listener]:
