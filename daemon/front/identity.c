@@ -57,20 +57,40 @@ int identity_init(struct identity *identity, int socket, const char *listener)
     return 0;
 }
 
+static bool parse_uid(const char *user, uid_t *ret)
+{
+    char *end;
+    unsigned long uid;
+
+    if (*user < '0' || *user > '9')
+        return false;
+    uid = strtoul(user, &end, 10);
+    if (*end || uid >= UINT32_MAX)
+        return false;
+    *ret = (uid_t)uid;
+    return true;
+}
+
+/* Rules may name a uid that no user database knows; its groups are then unknown as well. */
 static int find_user(const char *user, struct passwd *ret, char *buffer, size_t size)
 {
     struct passwd *found = NULL;
-    char *end;
-    unsigned long uid = strtoul(user, &end, 10);
+    uid_t uid = 0;
+    bool is_uid = parse_uid(user, &uid);
     int r;
 
-    if (*user && !*end && uid < UINT32_MAX)
-        r = getpwuid_r((uid_t)uid, ret, buffer, size, &found);
+    if (is_uid)
+        r = getpwuid_r(uid, ret, buffer, size, &found);
     else
         r = getpwnam_r(user, ret, buffer, size, &found);
     if (r != 0)
         return -r;
-    return found ? 0 : -ENOENT;
+    if (found)
+        return 0;
+    if (!is_uid)
+        return -ENOENT;
+    *ret = (struct passwd){.pw_uid = uid, .pw_gid = IDENTITY_OVERFLOW_ID};
+    return 0;
 }
 
 int identity_init_user(struct identity *identity, const char *user, const char *listener)
@@ -85,7 +105,7 @@ int identity_init_user(struct identity *identity, const char *user, const char *
     r = find_user(user, &passwd, buffer, PASSWD_BUFFER);
     if (r < 0)
         return r;
-    for (;;) {
+    while (passwd.pw_name) {
         int size = n;
 
         free(TAKE_PTR(groups));
@@ -100,7 +120,7 @@ int identity_init_user(struct identity *identity, const char *user, const char *
     *identity = (struct identity){.uid = passwd.pw_uid,
                                   .gid = passwd.pw_gid,
                                   .groups = TAKE_PTR(groups),
-                                  .n_groups = (size_t)n,
+                                  .n_groups = passwd.pw_name ? (size_t)n : 0,
                                   .listener = listener};
     return 0;
 }
