@@ -23,12 +23,13 @@ static int explain_denial(const char *target, int error, const char *rule, const
     CLEANUP(freep) char *shown_rule = escape_text(rule, strlen(rule));
     CLEANUP(freep) char *shown = escape_text(reason, strlen(reason));
     struct problem problem;
-    int status = error == -EACCES ? EXIT_DENIED : EXIT_CONNECTION;
+    int status = error == -EACCES ? EXIT_DENIED : error == -EINVAL ? EXIT_USAGE : EXIT_CONNECTION;
+    const char *stage = status == EXIT_DENIED ? "policy" : "request";
 
     if (*rule)
-        problem_set(&problem, status, "policy", "%s (rule %s)", shown, shown_rule);
+        problem_set(&problem, status, stage, "%s (rule %s)", shown, shown_rule);
     else
-        problem_set(&problem, status, "policy", "%s", shown);
+        problem_set(&problem, status, stage, "%s", shown);
     return report(target, &problem);
 }
 

@@ -4,6 +4,7 @@
 #include "client/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +93,17 @@ static char *copy_text(struct text text)
     return copy;
 }
 
+/* Worded as in a result. */
+static char *copy_reason(uint32_t code, struct text detail)
+{
+    char *reason;
+
+    return asprintf(&reason, "%s%s%.*s", error_text(code), detail.n > 0 ? ": " : "", (int)detail.n,
+                    detail.n > 0 ? detail.data : "") < 0
+               ? NULL
+               : reason;
+}
+
 static int take_explained(const struct session_call *call, int *ret_error, char **ret_rule,
                           char **ret_plan)
 {
@@ -100,14 +112,12 @@ static int take_explained(const struct session_call *call, int *ret_error, char 
     struct wire_reader reader;
     struct wire_head head;
     const char *sentence;
-    struct text reason;
 
     if (wire_read_head(&reader, call->bytes, call->n_bytes, &head) < 0 ||
         message_decode_explained(reader, &m, &sentence) < 0)
         return -EPROTO;
-    reason = m.detail.n > 0 ? m.detail : text_of(error_text(m.code));
     rule = copy_text(m.rule);
-    plan = copy_text(m.code ? reason : m.plan);
+    plan = m.code ? copy_reason(m.code, m.detail) : copy_text(m.plan);
     if (!rule || !plan)
         return -ENOMEM;
     *ret_error = m.code ? -error_to_errno(m.code) : 0;

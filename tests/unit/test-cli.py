@@ -476,9 +476,9 @@ class CliTest(unittest.TestCase):
         out = self.expect(self.fdial("explain", "https://host.test"), 0, "")
         self.assertEqual(out, b"rule: ci\nplan: resolve > connect > handoff\n")
         self.expect(self.fdial("explain", "https://denied.test"), 4,
-                    "fdial: https://denied.test: policy: target is denied (rule ci)\n")
+                    "fdial: https://denied.test: policy: denied by policy: target is denied (rule ci)\n")
         self.expect(self.fdial("explain", "--as", "bob", "https://host.test"), 4,
-                    "fdial: https://host.test: policy: as bob\n")
+                    "fdial: https://host.test: policy: denied by policy: as bob\n")
 
     def test_status(self):
         self.assertEqual(self.expect(self.fdial("status"), 0, ""),

@@ -353,7 +353,7 @@ START_TEST(test_explain)
     ck_assert_int_eq(fdial_explain(f.d, "https://host.test", NULL, &error, &rule, &plan), 0);
     ck_assert_int_eq(error, -EACCES);
     ck_assert_str_eq(rule, "");
-    ck_assert_str_eq(plan, "no rule");
+    ck_assert_str_eq(plan, "denied by policy: no rule");
     free(rule);
     free(plan);
     ck_assert_int_eq(fdial_explain(f.d, "nonsense", NULL, &error, &rule, &plan), -EINVAL);
