@@ -41,3 +41,4 @@ include tests/unit/client.mk
 endif
 
 include tests/fuzz/local.mk
+include tests/real/local.mk
