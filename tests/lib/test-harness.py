@@ -1,6 +1,9 @@
 """The harness's own servers and certificates do what their names say (seen with plain sockets)."""
+import os
 import socket
 import ssl
+import subprocess
+import sys
 
 import fdialtest
 
@@ -66,6 +69,17 @@ class Harness(fdialtest.Case):
         s.sendall(b"x")
         with self.assertRaises(ConnectionResetError):
             s.recv(1)
+
+    def test_skip_of_a_class(self):
+        """What setUpClass skips counts as skipped, though no case of it was begun."""
+        path = os.path.join(self.directory(), "skipping.py")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("import fdialtest\nclass Skipping(fdialtest.Case):\n"
+                    "    @classmethod\n    def setUpClass(cls):\n        fdialtest.skip('not here')\n"
+                    "    def test(self):\n        pass\n"
+                    "fdialtest.main()\n")
+        done = subprocess.run([sys.executable, path], stdout=subprocess.PIPE, check=False)
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1]), (77, b"not here"))
 
     def test_empty_network(self):
         if not fdialtest.can_unshare_network():
