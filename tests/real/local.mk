@@ -1,9 +1,17 @@
 # What the connections are for: real servers and clients from Debian's packages, each skipped with its
 # reason where it is missing.
-script_tests += tests/real/protocol.py tests/real/nginx.py tests/real/s-server.py
+script_tests += tests/real/protocol.py tests/real/nginx.py tests/real/s-server.py \
+	tests/real/ssh.py tests/real/rsync.py tests/real/ucspi.py tests/real/curl-adopt.py
 EXTRA_DIST += tests/real/protocol_client.py tests/real/peers.py
 
 # Not tests themselves, so not among check_PROGRAMS: what the scripts run.
 noinst_PROGRAMS += tests/real/library-client
 tests_real_library_client_SOURCES = tests/real/library-client.c
 tests_real_library_client_LDADD = libfdial.la
+
+if HAVE_CURL
+noinst_PROGRAMS += tests/real/curl-adopt-client
+tests_real_curl_adopt_client_SOURCES = tests/real/curl-adopt-client.c
+tests_real_curl_adopt_client_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
+tests_real_curl_adopt_client_LDADD = $(CURL_LIBS)
+endif
