@@ -27,7 +27,8 @@ static int explain_open(int error, const char *path, struct problem *p)
         break;
     case EPERM:
         problem_set(p, status, "daemon",
-                    "%s belongs to another user, neither root nor fdiald: not trusted", shown);
+                    "the daemon at %s runs as another user, neither root nor fdiald: not trusted",
+                    shown);
         break;
     case EBADF:
         problem_set(p, status, "daemon", "$FDIAL_FD does not name a socket of the daemon");

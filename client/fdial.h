@@ -57,9 +57,9 @@ int fdial(const char *target);
 /* socket_path NULL: $FDIAL_FD, $FDIAL_SOCKET, the user's socket if it exists, the system's socket.
  * What is set is used or is an error, never a fallback. Blocks up to 5 s. -ENOTCONN no daemon
  * there, or it hung up · -EACCES the socket is not for this user · -EBADF $FDIAL_FD is unusable ·
- * -EINVAL, -ENAMETOOLONG a bad path · -EPERM the daemon is neither root, this uid nor the fdiald
- * user · -EPROTO it does not speak this protocol · -EAGAIN it is at a limit · -ETIMEDOUT it
- * accepted and said nothing */
+ * -EINVAL, -ENAMETOOLONG a bad path · -EPERM the daemon is neither root, this uid, the fdiald user
+ * nor outside of this user namespace · -EPROTO it does not speak this protocol · -EAGAIN it is at a
+ * limit · -ETIMEDOUT it accepted and said nothing */
 int fdial_open(struct fdial **ret, const char *socket_path);
 /* Takes the fd, also on failure: a connected socket of the daemon that nobody has spoken on. */
 int fdial_open_fd(struct fdial **ret, int fd);
