@@ -19,6 +19,7 @@ libring_fault_la_CFLAGS = $(libring_la_CFLAGS) -DFDIAL_FAULT_INJECTION
 libring_fault_la_LIBADD = $(libring_la_LIBADD)
 
 libdaemon_la_SOURCES = \
+	daemon/base/address.h \
 	daemon/base/clock.h \
 	daemon/base/counters.h \
 	daemon/base/failure.c daemon/base/failure.h \

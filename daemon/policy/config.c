@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/address.h"
 #include "daemon/base/clock.h"
 #include "daemon/policy/policy.h"
-#include "daemon/resolve/class.h"
 #include "proto/cleanup.h"
 
 #define TLS_1_2 0x0303

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/resolve/class.h"
+#include "daemon/base/address.h"
 #include "proto/cleanup.h"
 #include "proto/message.h"
 

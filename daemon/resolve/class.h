@@ -5,24 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/resolve/resolve.h"
+#include "daemon/base/address.h"
 
 #define OWN_ADDRESSES_AGE_MAX_US UINT64_C(1000000) /* then the interfaces are asked again */
-
-/* X(NAME, bit, "name in the configuration") */
-#define ADDRESS_CLASS_LIST(X)                                                                      \
-    X(PUBLIC, 1, "public")                                                                         \
-    X(PRIVATE, 2, "private")                                                                       \
-    X(LOOPBACK, 4, "loopback")                                                                     \
-    X(LINK_LOCAL, 8, "link-local")                                                                 \
-    X(HOST, 16, "host")
-
-enum address_class {
-    ADDRESS_CLASS_NONE = 0, /* multicast, reserved, unspecified: never connected to */
-#define X(name, bit, text) ADDRESS_CLASS_##name = bit,
-    ADDRESS_CLASS_LIST(X)
-#undef X
-};
 
 /* By the address alone: never HOST. Of several embedded addresses (Teredo) the most restricted
  * counts, in the order NONE, LOOPBACK, LINK_LOCAL, PRIVATE, PUBLIC. */

@@ -13,11 +13,11 @@
  */
 #pragma once
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/base/address.h"
 #include "daemon/base/failure.h"
 #include "daemon/base/list.h"
 #include "daemon/ring/ring.h"
@@ -34,14 +34,6 @@
 /* Once a family has answered with addresses, the other one gets this long (RFC 8305, 3, has 50 ms,
  * but there the late family is still used; servers that swallow AAAA questions are rare). */
 #define RESOLVE_PATIENCE_MS 500
-
-struct address {
-    sa_family_t family; /* AF_INET or AF_INET6 */
-    union {
-        struct in_addr ipv4;
-        struct in6_addr ipv6;
-    };
-};
 
 struct address_list {
     struct address items[RESOLVE_ADDRESSES_MAX];

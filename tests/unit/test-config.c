@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/base/address.h"
 #include "daemon/policy/config_tree.h"
-#include "daemon/resolve/class.h"
 #include "proto/cleanup.h"
 #include "proto/message.h"
 
