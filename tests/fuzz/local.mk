@@ -17,7 +17,6 @@ tests_fuzz_fuzz_pattern_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c tests/unit/fake-tls.c \
 	tests/unit/fake-users.c
 
-EXTRA_LTLIBRARIES = libfuzzmain.la
 libfuzzmain_la_SOURCES = tests/fuzz/standalone.c tests/fuzz/fuzz.h
 
 EXTRA_DIST += tests/fuzz/corpus
@@ -43,6 +42,7 @@ fuzz: $(fuzz_targets)
 	done; \
 	if test -n "$$failed"; then echo "failed:$$failed"; exit 1; fi
 else
+check_LTLIBRARIES += libfuzzmain.la
 FUZZ_LIBS = libfuzzmain.la libdaemon.la libproto.la
 check_PROGRAMS += $(fuzz_targets)
 
