@@ -93,6 +93,45 @@ START_TEST(test_socket_connect_setsockopt_close)
 }
 END_TEST
 
+static int listen_on_loopback(struct sockaddr_in *ret_sa)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t n = sizeof *ret_sa;
+
+    *ret_sa =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)ret_sa, n), 0);
+    ck_assert_int_eq(listen(fd, 8), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)ret_sa, &n), 0);
+    return fd;
+}
+
+/* The caller's address may be gone, or another, when the turn submits. */
+START_TEST(test_connect_copies_the_address)
+{
+    struct sockaddr_in wanted[2], sa, peer;
+    int listeners[2], fds[2];
+    struct probe p[2] = {probe_make(), probe_make()};
+    socklen_t n = sizeof peer;
+
+    for (int i = 0; i < 2; i++) {
+        listeners[i] = listen_on_loopback(&wanted[i]);
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sa = wanted[i];
+        ring_connect(ring, &p[i].op, fds[i], (struct sockaddr *)&sa, sizeof sa);
+    }
+    memset(&sa, 0xff, sizeof sa);
+    for (int i = 0; i < 2; i++) {
+        run_until_done(&p[i]);
+        ck_assert_int_eq(p[i].res, 0);
+        ck_assert_int_eq(getpeername(fds[i], (struct sockaddr *)&peer, &n), 0);
+        ck_assert_int_eq(peer.sin_port, wanted[i].sin_port);
+        fd_close(fds[i]);
+        fd_close(listeners[i]);
+    }
+}
+END_TEST
+
 START_TEST(test_cancel_of_a_pending_recv)
 {
     int pair[2];
@@ -378,6 +417,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_socket_connect_setsockopt_close);
+    tcase_add_test(tcase, test_connect_copies_the_address);
     tcase_add_test(tcase, test_cancel_of_a_pending_recv);
     tcase_add_test(tcase, test_messages_bring_credentials_and_no_fds);
     tcase_add_test(tcase, test_oversized_message_is_marked);
