@@ -6,18 +6,22 @@
 
 #include <assert.h>
 #include <errno.h>
-
+#include <malloc.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/log.h"
 #include "daemon/front/listener.h"
 #include "daemon/front/peer.h"
 #include "daemon/front/relays.h"
 #include "proto/cleanup.h"
+
+#define TRIM_PEAK_MIN 256      /* requests and relays at once; below, there is not much to gain */
+#define TRIM_AFTER_US US_PER_S /* after it; nor is it done more often, as it costs milliseconds */
 
 struct worker {
     struct worker_shared *shared;
@@ -31,6 +35,8 @@ struct worker {
     uint64_t wake_value;
     struct op wake_op;
     struct timer drain_timer;
+    struct timer trim_timer;
+    uint64_t peak;    /* most requests and relays at once since the memory was last trimmed */
     bool is_stopping; /* draining is over: only what is in flight */
     struct ring *ring;
     struct counters counters;
@@ -81,6 +87,31 @@ static void drain(struct worker *w)
                    ring_now_us(w->ring) + w->front.config->drain_timeout_us);
 }
 
+static uint64_t load(struct worker *w)
+{
+    return counter_get(&w->counters.requests_now) + counter_get(&w->counters.relays_now);
+}
+
+static void trim(struct timer *timer)
+{
+    struct worker *w = container_of(timer, struct worker, trim_timer);
+
+    malloc_trim(0);
+    w->peak = load(w);
+}
+
+/* After a burst free() gives next to nothing back: a few small chunks that the C library keeps for
+ * this thread lie between what is free and the heap's end. So it is told to, when half is gone. */
+static void watch_load(struct worker *w)
+{
+    uint64_t now = load(w);
+
+    if (now > w->peak)
+        w->peak = now;
+    else if (w->peak >= TRIM_PEAK_MIN && now <= w->peak / 2 && !w->trim_timer.is_set)
+        ring_timer_set(w->ring, &w->trim_timer, ring_now_us(w->ring) + TRIM_AFTER_US);
+}
+
 static void woken(struct op *op, int res, uint32_t flags)
 {
     struct worker *w = container_of(op, struct worker, wake_op);
@@ -122,6 +153,7 @@ static int set_up(struct worker *w, const char **ret_error)
     }
     op_init(&w->wake_op, woken);
     timer_init(&w->drain_timer, drain_timeout);
+    timer_init(&w->trim_timer, trim);
     ring_read(w->ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof w->wake_value);
     for (; w->n_listeners < shared->sockets->n; w->n_listeners++)
         listener_start(&w->listeners[w->n_listeners], &w->front,
@@ -185,6 +217,7 @@ static void loop(struct worker *w)
             return;
         }
         publish_counters(w);
+        watch_load(w);
         if (w->front.is_draining && !w->is_stopping && !is_busy(w))
             stop(w);
     }
