@@ -42,3 +42,4 @@ endif
 
 include tests/fuzz/local.mk
 include tests/real/local.mk
+include tests/bench/local.mk

@@ -1,0 +1,33 @@
+# `make bench`, `make bench-quick`: see tests/bench/RESULTS.md. The client and the origin serve the
+# stress test too.
+noinst_PROGRAMS += tests/bench/client tests/bench/origin
+bench_programs = tests/bench/client tests/bench/origin tests/bench/floor
+EXTRA_PROGRAMS += tests/bench/floor
+CLEANFILES += $(EXTRA_PROGRAMS)
+
+tests_bench_client_SOURCES = tests/bench/client.c tests/bench/measure.c tests/bench/measure.h
+tests_bench_client_LDADD = libfdial.la
+
+tests_bench_origin_SOURCES = tests/bench/origin.c
+tests_bench_origin_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+tests_bench_origin_LDADD = $(OPENSSL_LIBS)
+
+tests_bench_floor_SOURCES = tests/bench/floor.c tests/bench/measure.c tests/bench/measure.h
+tests_bench_floor_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(URING_CFLAGS)
+tests_bench_floor_LDADD = libproto.la $(OPENSSL_LIBS) $(URING_LIBS)
+
+if HAVE_CURL
+bench_programs += tests/bench/curl
+EXTRA_PROGRAMS += tests/bench/curl
+tests_bench_curl_SOURCES = tests/bench/curl.c tests/bench/measure.c tests/bench/measure.h
+tests_bench_curl_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
+tests_bench_curl_LDADD = $(CURL_LIBS)
+endif
+
+bench: all $(bench_programs)
+	@$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/tests/bench/bench.py
+bench-quick: all $(bench_programs)
+	@$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/tests/bench/bench.py --quick
+.PHONY: bench bench-quick
+
+EXTRA_DIST += tests/bench/bench.py tests/bench/RESULTS.md
