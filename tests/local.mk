@@ -43,3 +43,4 @@ endif
 include tests/fuzz/local.mk
 include tests/real/local.mk
 include tests/bench/local.mk
+include tests/daemon/stress.mk
