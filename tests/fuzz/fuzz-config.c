@@ -25,8 +25,13 @@ static void check_config(const struct config *config)
         const struct rule *rule = &config->rules[i];
 
         if (rule->n_clients == 0 || rule->n_allow == 0 || rule->addresses == 0 ||
-            rule->handoff == 0 || !rule->tls || !rule->name || rule->index != i)
+            rule->handoff == 0 || !rule->name || rule->index != i)
             abort();
+        for (size_t k = 0; k < rule->n_allow; k++) {
+            if (!rule->tls &&
+                (rule->allow[k].is_any_scheme || scheme_is_tls(rule->allow[k].scheme)))
+                abort();
+        }
     }
 }
 
