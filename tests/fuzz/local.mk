@@ -8,10 +8,16 @@ FUZZ_SECONDS = 60
 
 fuzz_targets = \
 	tests/fuzz/fuzz-config \
-	tests/fuzz/fuzz-pattern
+	tests/fuzz/fuzz-dns-message \
+	tests/fuzz/fuzz-pattern \
+	tests/fuzz/fuzz-target \
+	tests/fuzz/fuzz-wire
 
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_dns_message_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_pattern_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_target_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LIBS)
 
 # With users, groups and tls contexts that do not depend on the machine.
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c tests/unit/fake-tls.c \
