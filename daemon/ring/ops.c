@@ -84,8 +84,8 @@ void ring_connect(struct ring *ring, struct op *op, int fd, const struct sockadd
 
     if (!sqe)
         return;
-    /* The kernel reads the address when it takes the entry, which is later; then the entry, and with
-     * it the place of the copy, may be used again. */
+    /* The kernel reads the address when it takes the entry, which is later; then the entry, and
+     * with it the place of the copy, may be used again. */
     assert(n <= sizeof *copy);
     copy = &ring->addresses[sqe - ring->uring.sq.sqes];
     memcpy(copy, sa, n);
@@ -198,7 +198,7 @@ int ring_message_get(struct ring *ring, int res, uint32_t flags, struct ring_mes
         return -ENODATA;
     buffer = ring->buffers + (size_t)(flags >> IORING_CQE_BUFFER_SHIFT) * RING_BUFFER_SIZE;
     out = io_uring_recvmsg_validate(buffer, res, &ring->message_header);
-    if (!out || out->payloadlen == 0)
+    if (!out)
         return -ENODATA;
     *ret = (struct ring_message){
         .data = io_uring_recvmsg_payload(out, &ring->message_header),
@@ -206,7 +206,8 @@ int ring_message_get(struct ring *ring, int res, uint32_t flags, struct ring_mes
         .is_truncated = out->flags & MSG_TRUNC,
     };
     find_creds(out, &ring->message_header, ret);
-    return 0;
+    /* An empty message has a sender, the end of the stream has none. */
+    return ret->n == 0 && !ret->has_creds ? -ENODATA : 0;
 }
 
 void ring_recycle_buffer(struct ring *ring, unsigned id)
