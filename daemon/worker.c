@@ -218,7 +218,9 @@ static void loop(struct worker *w)
         }
         publish_counters(w);
         watch_load(w);
-        if (w->front.is_draining && !w->is_stopping && !is_busy(w))
+        if (w->is_stopping) /* relays whose result went out in spite of the cancel */
+            relays_stop_all(&w->front, RELAY_END_DRAINED);
+        else if (w->front.is_draining && !is_busy(w))
             stop(w);
     }
 }

@@ -61,10 +61,12 @@ void relays_start(struct front_relay *r, struct peer *peer, uint64_t id, uint8_t
 {
     r->id = id;
     r->index = index;
-    r->peer = peer;
     list_remove(&r->node);
     list_append(&r->front->relays, &r->node);
-    list_append(&peer->relays, &r->peer_node);
+    if (!peer->is_closing) {
+        r->peer = peer;
+        list_append(&peer->relays, &r->peer_node);
+    }
     counter_add(&r->front->counters->relays_now, 1);
     relay_start(r->relay);
 }
