@@ -115,7 +115,7 @@ static int make_directory(const char *path, mode_t mode)
 /* A socket that nobody listens on is left over and is removed; one in use is not. */
 static int remove_stale(const struct sockaddr_un *un)
 {
-    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct stat st;
 
     if (fd < 0)
