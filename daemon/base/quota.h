@@ -9,9 +9,10 @@
 enum quota_kind {
     QUOTA_PENDING, /* connections being set up or not yet delivered */
     QUOTA_RELAYS,
+    QUOTA_SESSIONS, /* of the user, whatever the rules: on the account of the rule "" */
 };
 
-#define QUOTA_KINDS 2
+#define QUOTA_KINDS 3
 
 struct quota_table;
 struct quota;

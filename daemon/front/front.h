@@ -8,14 +8,13 @@
 #include "daemon/policy/config.h"
 #include "proto/wire.h"
 
-#define SESSIONS_MAX        16384 /* per worker */
-#define SESSION_PENDING_MAX 4096  /* requests in flight in one session, whatever the rules say */
-#define SESSION_OUTBOX_EXTRA                                                                       \
-    64                          /* messages waiting besides results; beyond: the peer is dropped   \
-                                 */
-#define SEND_PARALLEL_MAX   128 /* messages of one session with the kernel at once */
-#define TIMEOUT_DEFAULT_MS  30000
-#define DELIVERY_TIMEOUT_US (30 * UINT64_C(1000000)) /* for a client to take a result */
+#define SESSIONS_MAX          16384 /* per worker */
+#define SESSIONS_PER_USER_MAX 4096  /* in all workers */
+#define SESSION_PENDING_MAX   4096  /* requests in flight in one session, whatever the rules say */
+#define SESSION_OUTBOX_EXTRA  64    /* messages waiting besides results; beyond: it is dropped */
+#define SEND_PARALLEL_MAX     128   /* messages of one session with the kernel at once */
+#define TIMEOUT_DEFAULT_MS    30000
+#define DELIVERY_TIMEOUT_US   (30 * UINT64_C(1000000)) /* for a client to take a result */
 
 /* Of the whole daemon, for `status`. */
 struct status_source {

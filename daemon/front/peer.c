@@ -20,19 +20,60 @@
 
 static void received(struct op *op, int res, uint32_t flags);
 
+/* There is no session to send it in the proper way; the socket is new, so it takes it at once. */
+static void refuse_consume_fd(struct front *front, int fd, enum error_code code, const char *detail)
+{
+    struct message_error error = {.code = code, .detail = text_of(detail)};
+    ssize_t n = message_encode_error(front->scratch, sizeof front->scratch, 0, &error);
+
+    assert(n > 0);
+    counter_add(&front->counters->sessions_refused, 1);
+    if (send(fd, front->scratch, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        log_debug("a refused session is gone already");
+    ring_close_consume_fd(front->env.ring, fd);
+}
+
+/* Finds out who it is and charges the session to him. */
+static enum error_code admit(struct peer *peer, struct front *front, int fd, const char *listener)
+{
+    int r = identity_init(&peer->identity, fd, listener);
+
+    if (r < 0)
+        return r == -ENOMEM ? ERROR_NO_RESOURCES : ERROR_INTERNAL;
+    peer->quota = quota_get(front->quotas, peer->identity.uid, "");
+    if (!peer->quota)
+        return ERROR_NO_RESOURCES;
+    if (quota_charge(peer->quota, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX))
+        return ERROR_NONE;
+    peer->quota = quota_put(peer->quota);
+    return ERROR_OVER_LIMIT;
+}
+
+static struct peer *free_unadmitted(struct peer *peer)
+{
+    if (peer)
+        identity_deinit(&peer->identity);
+    free(peer);
+    return NULL;
+}
+
 void peer_new_consume_fd(struct front *front, int fd, const char *listener)
 {
-    struct peer *peer = NULL;
-    int r = -EAGAIN;
+    enum error_code code = ERROR_NONE;
+    struct peer *peer;
 
-    if (counter_get(&front->counters->sessions_now) < SESSIONS_MAX && !front->is_draining)
-        peer = calloc(1, sizeof *peer);
+    if (front->is_draining)
+        code = ERROR_DRAINING;
+    else if (counter_get(&front->counters->sessions_now) >= SESSIONS_MAX)
+        code = ERROR_OVER_LIMIT;
+    peer = code == ERROR_NONE ? calloc(1, sizeof *peer) : NULL;
     if (peer)
-        r = identity_init(&peer->identity, fd, listener);
-    if (r < 0) {
-        counter_add(&front->counters->sessions_refused, 1);
-        free(peer);
-        ring_close_consume_fd(front->env.ring, fd);
+        code = admit(peer, front, fd, listener);
+    else if (code == ERROR_NONE)
+        code = ERROR_NO_RESOURCES;
+    if (code != ERROR_NONE) {
+        free_unadmitted(peer);
+        refuse_consume_fd(front, fd, code, code == ERROR_OVER_LIMIT ? "too many sessions" : "");
         return;
     }
     peer->front = front;
@@ -58,6 +99,8 @@ void peer_free_if_idle(struct peer *peer)
     counter_sub(&peer->front->counters->sessions_now, 1);
     ring_close_consume_fd(peer->front->env.ring, peer->fd);
     identity_deinit(&peer->identity);
+    quota_release(peer->quota, QUOTA_SESSIONS, 1);
+    quota_put(peer->quota);
     free(peer);
 }
 

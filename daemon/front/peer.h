@@ -15,6 +15,7 @@ struct peer {
     int fd;
     struct op recv_op;
     struct identity identity;
+    struct quota *quota; /* the user's, charged with this session */
     struct ucred sender; /* of the first message; of every other too */
     bool has_sender;
     bool has_hello;
