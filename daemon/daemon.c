@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +118,7 @@ static int start_workers(struct daemon *d)
     if (n > WORKERS_MAX)
         n = WORKERS_MAX;
     d->shared.status =
-        (struct status_source){.start_us = clock_now_us(), .counters = d->counters, .n_workers = n};
+        (struct status_source){.start_us = clock_now_us(), .counters = d->counters};
     for (; d->n_workers < n; d->n_workers++) {
         const char *error;
         int r = worker_new(&d->workers[d->n_workers], &d->shared, &error);
@@ -127,6 +128,7 @@ static int start_workers(struct daemon *d)
             return r;
         }
         d->counters[d->n_workers] = worker_counters(d->workers[d->n_workers]);
+        atomic_store(&d->shared.status.n_workers, d->n_workers + 1);
     }
     return 0;
 }

@@ -20,7 +20,7 @@
 struct status_source {
     uint64_t start_us;
     struct counters **counters; /* of all workers */
-    unsigned n_workers;
+    _Atomic unsigned n_workers; /* so many there are; the first serve while others are started */
     const struct ring_features *ring;
 };
 
