@@ -38,6 +38,7 @@ struct worker {
     struct timer trim_timer;
     uint64_t peak;    /* most requests and relays at once since the memory was last trimmed */
     bool is_stopping; /* draining is over: only what is in flight */
+    bool is_parting;  /* all relays have ended, the peers are told and closed */
     struct ring *ring;
     struct counters counters;
     struct front front;
@@ -53,8 +54,10 @@ static void take_config(struct worker *w)
     pthread_mutex_unlock(&w->shared->mutex);
 }
 
-static void close_peers(struct worker *w)
+static void close_peers(struct timer *timer)
 {
+    struct worker *w = container_of(timer, struct worker, drain_timer);
+
     list_for_each (&w->front.peers, node)
         peer_close(container_of(node, struct peer, node));
 }
@@ -66,9 +69,20 @@ static void stop(struct worker *w)
         return;
     w->is_stopping = true;
     ring_timer_clear(w->ring, &w->drain_timer);
-    relays_stop_all(&w->front, RELAY_END_DRAINED);
-    close_peers(w);
     ring_cancel(w->ring, &w->wake_op);
+}
+
+/* In each turn from then on, for there may be relays whose result has only just gone out. How they
+ * ended is told in the turn after the last one's end, to those who read; then all peers are closed.
+ */
+static void go_on_stopping(struct worker *w)
+{
+    relays_stop_all(&w->front, RELAY_END_DRAINED);
+    if (w->is_parting || !list_is_empty(&w->front.relays))
+        return;
+    w->is_parting = true;
+    timer_init(&w->drain_timer, close_peers);
+    ring_timer_set(w->ring, &w->drain_timer, ring_now_us(w->ring));
 }
 
 static void drain_timeout(struct timer *timer)
@@ -189,7 +203,7 @@ static bool is_busy(struct worker *w)
 
 static bool is_over(const struct worker *w)
 {
-    return w->is_stopping && list_is_empty(&w->front.peers) && list_is_empty(&w->front.relays) &&
+    return w->is_parting && list_is_empty(&w->front.peers) && list_is_empty(&w->front.relays) &&
            !op_is_pending(&w->wake_op) && !is_accepting(w);
 }
 
@@ -218,10 +232,10 @@ static void loop(struct worker *w)
         }
         publish_counters(w);
         watch_load(w);
-        if (w->is_stopping) /* relays whose result went out in spite of the cancel */
-            relays_stop_all(&w->front, RELAY_END_DRAINED);
-        else if (w->front.is_draining && !is_busy(w))
+        if (w->front.is_draining && !is_busy(w))
             stop(w);
+        if (w->is_stopping)
+            go_on_stopping(w);
     }
 }
 
