@@ -33,11 +33,16 @@ static void refuse_consume_fd(struct front *front, int fd, enum error_code code,
     ring_close_consume_fd(front->env.ring, fd);
 }
 
-/* Finds out who it is and charges the session to him. */
+/* Finds out who it is and charges the session to him. A socket that was connected before the
+ * listener was ours (systemd's) may lack SO_PASSCRED; the kernel has noted the sender of what was
+ * sent until it was accepted all the same. */
 static enum error_code admit(struct peer *peer, struct front *front, int fd, const char *listener)
 {
-    int r = identity_init(&peer->identity, fd, listener);
+    int on = 1, r;
 
+    r = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ? -errno : 0;
+    if (r == 0)
+        r = identity_init(&peer->identity, fd, listener);
     if (r < 0)
         return r == -ENOMEM ? ERROR_NO_RESOURCES : ERROR_INTERNAL;
     peer->quota = quota_get(front->quotas, peer->identity.uid, "");
