@@ -25,6 +25,7 @@ EXTRA_DIST += $(script_tests) \
 	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py
 
 include tests/lib/harness.mk
+include tests/daemon/local.mk
 include tests/demo/local.mk
 include tests/systemd/local.mk
 include tests/vm/local.mk

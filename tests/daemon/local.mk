@@ -1,0 +1,14 @@
+# The daemon, running, against clients, origins and networks that are not kind to it.
+script_tests += \
+	tests/daemon/test-connect.py \
+	tests/daemon/test-hostile-client.py \
+	tests/daemon/test-hostile-origin.py \
+	tests/daemon/test-policy.py \
+	tests/daemon/test-relay.py
+
+EXTRA_DIST += tests/daemon/rig.py
+
+noinst_PROGRAMS += tests/lib/key-updater
+tests_lib_key_updater_SOURCES = tests/lib/key-updater.c
+tests_lib_key_updater_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+tests_lib_key_updater_LDADD = $(OPENSSL_LIBS)
