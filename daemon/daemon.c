@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +117,7 @@ static int start_workers(struct daemon *d)
     if (n > WORKERS_MAX)
         n = WORKERS_MAX;
     d->shared.status =
-        (struct status_source){.start_us = clock_now_us(), .counters = d->counters};
+        (struct status_source){.start_us = clock_now_us(), .counters = d->counters, .n_workers = n};
     for (; d->n_workers < n; d->n_workers++) {
         const char *error;
         int r = worker_new(&d->workers[d->n_workers], &d->shared, &error);
@@ -128,8 +127,9 @@ static int start_workers(struct daemon *d)
             return r;
         }
         d->counters[d->n_workers] = worker_counters(d->workers[d->n_workers]);
-        atomic_store(&d->shared.status.n_workers, d->n_workers + 1);
     }
+    for (unsigned i = 0; i < d->n_workers; i++)
+        worker_order(d->workers[i], WORKER_LISTEN);
     return 0;
 }
 

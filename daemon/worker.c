@@ -101,6 +101,15 @@ static void drain(struct worker *w)
                    ring_now_us(w->ring) + w->front.config->drain_timeout_us);
 }
 
+static void listen_to_all(struct worker *w)
+{
+    const struct sockets *sockets = w->shared->sockets;
+
+    for (; w->n_listeners < sockets->n; w->n_listeners++)
+        listener_start(&w->listeners[w->n_listeners], &w->front, sockets->items[w->n_listeners].fd,
+                       sockets->items[w->n_listeners].name);
+}
+
 static uint64_t load(struct worker *w)
 {
     return counter_get(&w->counters.requests_now) + counter_get(&w->counters.relays_now);
@@ -132,6 +141,8 @@ static void woken(struct op *op, int res, uint32_t flags)
     unsigned orders = atomic_exchange(&w->orders, 0);
 
     (void)flags;
+    if (orders & WORKER_LISTEN)
+        listen_to_all(w);
     if (orders & WORKER_RELOAD)
         take_config(w);
     if (orders & WORKER_DRAIN)
@@ -169,10 +180,6 @@ static int set_up(struct worker *w, const char **ret_error)
     timer_init(&w->drain_timer, drain_timeout);
     timer_init(&w->trim_timer, trim);
     ring_read(w->ring, &w->wake_op, w->wake_fd, &w->wake_value, sizeof w->wake_value);
-    for (; w->n_listeners < shared->sockets->n; w->n_listeners++)
-        listener_start(&w->listeners[w->n_listeners], &w->front,
-                       shared->sockets->items[w->n_listeners].fd,
-                       shared->sockets->items[w->n_listeners].name);
     return 0;
 }
 

@@ -24,9 +24,9 @@ int worker_new(struct worker **ret, struct worker_shared *shared, const char **r
 struct counters *worker_counters(struct worker *worker);
 
 enum worker_order {
-    WORKER_RELOAD = 1, /* take the current configuration for new requests */
-    WORKER_DRAIN =
-        2, /* no new sessions and requests; end when all is over, or at the drain timeout */
+    WORKER_LISTEN = 1, /* take sessions: all workers are there */
+    WORKER_RELOAD = 2, /* take the current configuration for new requests */
+    WORKER_DRAIN = 4,  /* nothing new; end when all is over, or at the drain timeout */
 };
 
 /* From another thread. */

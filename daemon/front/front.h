@@ -20,7 +20,7 @@
 struct status_source {
     uint64_t start_us;
     struct counters **counters; /* of all workers */
-    _Atomic unsigned n_workers; /* so many there are; the first serve while others are started */
+    unsigned n_workers;
     const struct ring_features *ring;
 };
 
