@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "proto/cleanup.h"
@@ -34,7 +35,11 @@ struct relay *relay_new_consume(struct channel *channel, int client_fd,
 
     if (!relay)
         return NULL;
-    *relay = (struct relay){.client_fd = client_fd, .limits = *limits, .fn = fn};
+    /* All but the buffer: most of its pages are never touched. */
+    memset(relay, 0, offsetof(struct relay, up));
+    relay->client_fd = client_fd;
+    relay->limits = *limits;
+    relay->fn = fn;
     channel_move(channel, &relay->channel);
     relay->channel.filled = filled;
     relay->channel.flushed = flushed;
