@@ -287,8 +287,7 @@ int worker_new(struct worker **ret, struct worker_shared *shared, const char **r
     if (!w)
         return -ENOMEM;
     w->shared = shared;
-    list_init(&w->front.peers);
-    list_init(&w->front.relays);
+    front_init(&w->front);
     sem_init(&w->ready, 0, 0);
     w->wake_fd = eventfd(0, EFD_CLOEXEC);
     r = w->wake_fd < 0 ? -errno : start_thread(w);

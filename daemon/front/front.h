@@ -15,6 +15,7 @@
 #define SEND_PARALLEL_MAX     128   /* messages of one session with the kernel at once */
 #define TIMEOUT_DEFAULT_MS    30000
 #define DELIVERY_TIMEOUT_US   (30 * UINT64_C(1000000)) /* for a client to take a result */
+#define REQUEST_BUCKETS       4096                     /* of the table of requests by id */
 
 /* Of the whole daemon, for `status`. */
 struct status_source {
@@ -32,6 +33,16 @@ struct front {
     const struct status_source *status;
     struct list peers;
     struct list relays;
-    bool is_draining; /* no new sessions and requests */
+    struct list requests[REQUEST_BUCKETS]; /* of all sessions, by session and id */
+    bool is_draining;                      /* no new sessions and requests */
     uint8_t scratch[WIRE_MESSAGE_MAX];
 };
+
+/* Its lists; the rest is the caller's to fill in. */
+static inline void front_init(struct front *front)
+{
+    list_init(&front->peers);
+    list_init(&front->relays);
+    for (size_t i = 0; i < REQUEST_BUCKETS; i++)
+        list_init(&front->requests[i]);
+}

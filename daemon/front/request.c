@@ -27,12 +27,21 @@ bool request_route(const struct front *front, const struct identity *identity, s
            plan_make(ret_target, ret_route, front->env.caps, ret_plan, ret_failure);
 }
 
+/* Fibonacci hashing. Ids that collide on purpose cost their session the walk that a plain list
+ * would cost it: SESSION_PENDING_MAX entries. */
+static struct list *bucket_of(struct peer *peer, uint64_t id)
+{
+    uint64_t hash = (id ^ (uintptr_t)peer) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return &peer->front->requests[(hash >> 32) % REQUEST_BUCKETS];
+}
+
 static struct request *find(struct peer *peer, uint64_t id)
 {
-    list_for_each (&peer->requests, node) {
-        struct request *request = container_of(node, struct request, node);
+    list_for_each (bucket_of(peer, id), node) {
+        struct request *request = container_of(node, struct request, bucket_node);
 
-        if (request->id == id)
+        if (request->peer == peer && request->id == id)
             return request;
     }
     return NULL;
@@ -108,6 +117,7 @@ static struct request *request_new(struct peer *peer, uint64_t id, const struct 
     request->n_relays_charged = is_relay ? count : 0;
     list_init(&request->relays);
     list_append(&peer->requests, &request->node);
+    list_append(bucket_of(peer, id), &request->bucket_node);
     peer->n_requests++;
     counter_add(&peer->front->counters->requests_now, 1);
     return request;
@@ -127,6 +137,7 @@ struct request *request_free(struct request *request)
     config_unref(request->config);
     free(request->alpn_names);
     list_remove(&request->node);
+    list_remove(&request->bucket_node);
     free(request);
     peer->n_requests--;
     counter_sub(&peer->front->counters->requests_now, 1);

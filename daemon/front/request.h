@@ -6,7 +6,8 @@
 #include "proto/message.h"
 
 struct request {
-    struct list node; /* in peer->requests */
+    struct list node;        /* in peer->requests */
+    struct list bucket_node; /* in front->requests */
     struct peer *peer;
     uint64_t id;
     struct config *config; /* keeps the route valid */

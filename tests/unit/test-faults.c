@@ -118,8 +118,7 @@ static void front_start(const char *seal)
     log_init(LOG_LEVEL_ERROR);
     memset(&front, 0, sizeof front);
     memset(&counters, 0, sizeof counters);
-    list_init(&front.peers);
-    list_init(&front.relays);
+    front_init(&front);
     ck_assert_msg(ring_new(&front.env.ring, &(struct ring_options){0}, &error) == 0, "%s", error);
     ck_assert_int_eq(own_addresses_new(&front.env.own), 0);
     ck_assert_int_eq(
