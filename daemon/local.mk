@@ -4,7 +4,7 @@ noinst_LTLIBRARIES += libdaemon.la libring.la
 sbin_PROGRAMS += fdiald
 
 libring_la_SOURCES = \
-	daemon/ring/internal.h \
+	daemon/ring/internal.h daemon/ring/memcheck.h \
 	daemon/ring/ops.c \
 	daemon/ring/ring.c daemon/ring/ring.h \
 	daemon/ring/setup.c \
@@ -12,10 +12,10 @@ libring_la_SOURCES = \
 libring_la_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 libring_la_LIBADD = $(URING_LIBS)
 
-# The same, able to fail the n-th operation.
+# The same, able to fail the n-th operation, and to run under valgrind.
 check_LTLIBRARIES += libring_fault.la
 libring_fault_la_SOURCES = $(libring_la_SOURCES)
-libring_fault_la_CFLAGS = $(libring_la_CFLAGS) -DFDIAL_FAULT_INJECTION
+libring_fault_la_CFLAGS = $(libring_la_CFLAGS) -DFDIAL_FAULT_INJECTION $(MEMCHECK_CFLAGS)
 libring_fault_la_LIBADD = $(libring_la_LIBADD)
 
 libdaemon_la_SOURCES = \

@@ -29,9 +29,12 @@ include tests/daemon/local.mk
 include tests/demo/local.mk
 include tests/systemd/local.mk
 include tests/vm/local.mk
+include tests/valgrind/local.mk
 include tests/daemon/start.mk
 
 include tests/lib/local.mk
+
+include tests/unit/client-scripts.mk
 
 if HAVE_CHECK
 include tests/unit/core.mk
@@ -39,6 +42,8 @@ include tests/unit/resolve.mk
 include tests/unit/tls.mk
 include tests/unit/policy.mk
 include tests/unit/client.mk
+else
+script_tests += tests/unit/no-check.sh
 endif
 
 include tests/fuzz/local.mk

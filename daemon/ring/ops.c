@@ -2,6 +2,7 @@
  * kernel lacks the operation, puts the op on the ring's list of those that are done already.
  */
 #include "daemon/ring/internal.h"
+#include "daemon/ring/memcheck.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -109,6 +110,7 @@ void ring_recv(struct ring *ring, struct op *op, int fd, void *buf, size_t n, in
 
     if (!sqe)
         return;
+    memcheck_expect_data(buf, n);
     io_uring_prep_recv(sqe, fd, buf, n, flags);
     io_uring_sqe_set_data(sqe, op);
 }
@@ -159,6 +161,7 @@ void ring_read(struct ring *ring, struct op *op, int fd, void *buf, size_t n)
 
     if (!sqe)
         return;
+    memcheck_expect_data(buf, n);
     io_uring_prep_read(sqe, fd, buf, (unsigned)n, 0);
     io_uring_sqe_set_data(sqe, op);
 }
@@ -212,6 +215,7 @@ int ring_message_get(struct ring *ring, int res, uint32_t flags, struct ring_mes
 
 void ring_recycle_buffer(struct ring *ring, unsigned id)
 {
+    memcheck_expect_data(ring->buffers + (size_t)id * RING_BUFFER_SIZE, RING_BUFFER_SIZE);
     io_uring_buf_ring_add(ring->buffer_ring, ring->buffers + (size_t)id * RING_BUFFER_SIZE,
                           RING_BUFFER_SIZE, (unsigned short)id,
                           io_uring_buf_ring_mask(RING_BUFFERS), 0);

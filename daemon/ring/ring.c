@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/ring/memcheck.h"
 
 int ring_new(struct ring **ret, const struct ring_options *options, const char **ret_error)
 {
@@ -62,24 +63,32 @@ uint64_t ring_ops(const struct ring *ring)
     return ring->n_ops;
 }
 
+/* How long the turn may wait for a completion; UINT64_MAX: until there is one. */
+static uint64_t wait_time_us(struct ring *ring)
+{
+    if (!list_is_empty(&ring->ready) || !list_is_empty(&ring->tasks))
+        return 0;
+    if (!ring->timers.root)
+        return UINT64_MAX;
+    ring->now_us = clock_now_us();
+    return ring->timers.root->at_us > ring->now_us ? ring->timers.root->at_us - ring->now_us : 0;
+}
+
 /* One enter that submits everything and, unless something is to be done at once, waits for a
  * completion or the next timer. */
 static int submit_and_wait(struct ring *ring)
 {
-    struct __kernel_timespec ts = {0};
+    uint64_t wait_us = wait_time_us(ring);
+    struct __kernel_timespec ts;
     struct io_uring_cqe *cqe;
-    uint64_t wait_us = 0;
     int r;
 
     ring->n_enters++;
-    if (list_is_empty(&ring->ready) && list_is_empty(&ring->tasks)) {
-        if (!ring->timers.root) {
-            r = io_uring_submit_and_wait(&ring->uring, 1);
-            return r < 0 && r != -EINTR ? r : 0;
-        }
-        ring->now_us = clock_now_us();
-        if (ring->timers.root->at_us > ring->now_us)
-            wait_us = ring->timers.root->at_us - ring->now_us;
+    if (memcheck_has_waited(&ring->uring, wait_us))
+        wait_us = 0;
+    if (wait_us == UINT64_MAX) {
+        r = io_uring_submit_and_wait(&ring->uring, 1);
+        return r < 0 && r != -EINTR ? r : 0;
     }
     ts.tv_sec = (long long)(wait_us / US_PER_S);
     ts.tv_nsec = (long long)(wait_us % US_PER_S * 1000);

@@ -27,6 +27,7 @@
 #include "proto/fdmsg.h"
 #include "proto/message.h"
 #include "tests/lib/certs.h"
+#include "tests/lib/valgrind.h"
 
 #define PATIENCE_US (10 * US_PER_S)
 #define TICK_US     (2 * US_PER_MS)
@@ -412,7 +413,7 @@ int main(int argc, char **argv)
     int failed;
 
     (void)argc;
-    if (!getenv("GLIBC_TUNABLES")) {
+    if (!getenv("GLIBC_TUNABLES") && !is_under_valgrind()) {
         setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);
         execv("/proc/self/exe", argv);
     }
