@@ -19,7 +19,7 @@ if SANITIZERS
 AM_TESTS_ENVIRONMENT += FDIAL_SLOW=1; export FDIAL_SLOW;
 endif
 
-EXTRA_DIST += $(script_tests) \
+EXTRA_DIST += $(script_tests) tests/unit/no-check.sh \
 	tests/skips-allowed \
 	tests/lib/run-test tests/lib/skip.sh \
 	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py

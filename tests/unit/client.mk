@@ -7,11 +7,3 @@ tests_unit_test_client_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
 tests_unit_test_client_open_SOURCES = tests/unit/test-client-open.c tests/unit/fake-daemon.h
 tests_unit_test_client_open_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_open_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
-
-# The command, against a daemon in Python.
-TESTS += tests/unit/test-cli.py tests/unit/test-client-api.sh
-EXTRA_DIST += tests/unit/test-cli.py tests/unit/test-client-api.sh
-
-# Command and library with the real daemon.
-TESTS += tests/daemon/test-client-end-to-end.py
-EXTRA_DIST += tests/daemon/test-client-end-to-end.py

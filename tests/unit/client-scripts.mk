@@ -1,0 +1,5 @@
+# The command, against a daemon in Python.
+script_tests += tests/unit/test-cli.py tests/unit/test-client-api.sh
+
+# Command and library with the real daemon.
+script_tests += tests/daemon/test-client-end-to-end.py
