@@ -169,6 +169,26 @@ static void print_weakness(X509 *cert, int error, char *buf, size_t size)
     }
 }
 
+/* What OpenSSL's own words would repeat or leave to experts. */
+static const char *reason_of(int error)
+{
+    switch (error) {
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+        return "nobody else vouches for it, and it is not in the trust store";
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+        return "it was changed, or its issuer did not sign it";
+    case X509_V_ERR_PATH_LENGTH_EXCEEDED:
+        return "more CAs stand below it than it allows";
+    case X509_V_ERR_PERMITTED_VIOLATION:
+    case X509_V_ERR_EXCLUDED_VIOLATION:
+        return "a CA above it may not issue for its names";
+    case X509_V_ERR_CERT_CHAIN_TOO_LONG:
+        return "the chain up to a root is too long";
+    default:
+        return X509_verify_cert_error_string(error);
+    }
+}
+
 static void print_reason(const struct tls_session *s, int error, char *buf, size_t size)
 {
     X509 *cert = s->verify_cert;
@@ -194,7 +214,7 @@ static void print_reason(const struct tls_session *s, int error, char *buf, size
     } else if (code_of(error) == ERROR_CERT_WEAK_KEY) {
         print_weakness(cert, error, buf, size);
     } else {
-        snprintf(buf, size, "%s", X509_verify_cert_error_string(error));
+        snprintf(buf, size, "%s", reason_of(error));
     }
 }
 

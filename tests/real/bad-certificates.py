@@ -27,12 +27,13 @@ REASONS = {
     "CERT_WRONG_NAME": r"certificate is for another name: not for HOST, but for other\.example, "
                        r"\*\.other\.example, 192\.0\.2\.1; ",
     "CERT_UNKNOWN_ISSUER": r"certificate issuer is unknown: .* trust store",
-    "CERT_SELF_SIGNED": r"certificate is self-signed: ",
+    "CERT_SELF_SIGNED": r"certificate is self-signed: nobody else vouches for it, ",
     "CERT_BAD_PURPOSE": r"certificate is not for this purpose: not for ",
     "CERT_WEAK_KEY": r"certificate key or signature is too weak: "
                      r"(its RSA key has only 1024 bits|signed with .*sha1.*|signed with .*SHA1); ",
-    "CERT_BAD_SIGNATURE": r"certificate signature is wrong: ",
-    "CERT_NOT_TRUSTED": r"certificate is not trusted: (path length|permitted subtree)",
+    "CERT_BAD_SIGNATURE": r"certificate signature is wrong: it was changed, or ",
+    "CERT_NOT_TRUSTED": r"certificate is not trusted: (more CAs stand below it than it allows|"
+                        r"a CA above it may not issue for its names); ",
 }
 
 

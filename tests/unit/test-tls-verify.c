@@ -19,14 +19,14 @@ static const struct {
     {"unknown-issuer", {"its issuer is not in the trust store", "issuer CN=Other CA", "depth 0"}},
     {"unknown-root", {"the root of the chain is not in the trust store", "CN=Other CA", "depth 1"}},
     {"missing-intermediate", {"nor sent along by the peer", "issuer CN=Middle CA"}},
-    {"self-signed", {"self-signed", "subject CN=self-signed, issuer CN=self-signed"}},
+    {"self-signed", {"nobody else vouches", "subject CN=self-signed, issuer CN=self-signed"}},
     {"bad-purpose", {"not for TLS servers", "CN=bad-purpose"}},
     {"issuer-not-a-ca", {"not for a CA", "CN=not-a-ca", "depth 1"}},
     {"weak-key", {"its RSA key has only 1024 bits", "depth 0"}},
     {"weak-signature", {"signed with ecdsa-with-SHA1", "CN=weak-signature"}},
     {"bad-signature", {"signature", "CN=bad-signature", "depth 0"}},
-    {"path-too-long", {"path length", "CN=Lowest CA"}},
-    {"name-constraint", {"permitted subtree", "CN=name-constraint"}},
+    {"path-too-long", {"more CAs stand below it", "CN=Lowest CA"}},
+    {"name-constraint", {"may not issue for its names", "CN=name-constraint"}},
 };
 
 static void check_detail(const char *name, const char *detail)
