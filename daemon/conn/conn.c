@@ -3,6 +3,7 @@
  */
 #include "daemon/conn/conn.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
 #include <sys/un.h>
@@ -98,12 +99,49 @@ void conn_continue(struct conn *conn, enum step_result result)
         run(conn, result);
 }
 
+/* What was waited for when the time was over. */
+static void explain_deadline(struct conn *conn, enum step_kind kind)
+{
+    const struct target *target = &conn->params->target;
+    char address[INET6_ADDRSTRLEN] = "";
+
+    switch (kind) {
+    case STEP_RESOLVE:
+        failure_format(&conn->failure, ERROR_DEADLINE, 0, "no answer about the name %s",
+                       target->host);
+        break;
+    case STEP_CONNECT:
+        if (target->scheme == SCHEME_UNIX) {
+            failure_format(&conn->failure, ERROR_DEADLINE, 0, "nobody accepts on %s", target->path);
+            break;
+        }
+        inet_ntop(conn->candidates[0].family, &conn->candidates[0].ipv4, address, sizeof address);
+        failure_format(&conn->failure, ERROR_DEADLINE, 0,
+                       "no answer from %s port %u, %zu of %zu addresses tried", address,
+                       target->port, conn->connect.next, conn->n_candidates);
+        break;
+    case STEP_TLS:
+        failure_format(&conn->failure, ERROR_DEADLINE, 0,
+                       "connected, but the peer has not finished the TLS handshake");
+        break;
+    case STEP_SEAL:
+        failure_set(&conn->failure, ERROR_DEADLINE, 0);
+        break;
+    }
+}
+
 void conn_abort(struct conn *conn, enum error_code code)
 {
+    enum step_kind kind;
+
     if (conn->is_ending)
         return;
-    failure_set(&conn->failure, code, 0);
-    conn->failure.stage = step_stage(conn->params->plan.steps[conn->step]);
+    kind = conn->params->plan.steps[conn->step];
+    if (code == ERROR_DEADLINE)
+        explain_deadline(conn, kind);
+    else
+        failure_set(&conn->failure, code, 0);
+    conn->failure.stage = step_stage(kind);
     conn->is_ending = true;
     current_step(conn)->cancel(conn);
     finish(conn);
