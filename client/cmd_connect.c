@@ -4,6 +4,9 @@
  * for writing; the end of the connection closes stdout. stdin and stdout are shared with whoever
  * started us, so they are never made non-blocking: what poll announced is read or written in
  * amounts that do not block (PIPE_BUF for a pipe, MSG_DONTWAIT for a socket).
+ *
+ * A relay's end looks the same whether it was a proper one or not; the daemon tells on the session,
+ * which is kept for that.
  */
 #include <errno.h>
 #include <limits.h>
@@ -18,6 +21,7 @@
 #include "proto/cleanup.h"
 
 #define FLOW_BUFFER_SIZE 65536
+#define END_WAIT_MS      1000 /* for the daemon to tell how it ended */
 
 struct end {
     int fd;
@@ -226,6 +230,58 @@ static int connect_streams(int fd, const char *target)
     return EXIT_DONE;
 }
 
+/* 1: told, 0: not in time, -ENOTCONN: the daemon is gone. */
+static int await_end(struct fdial *d, int *ret_end)
+{
+    struct fdial_result *result;
+    uint64_t id;
+    unsigned i;
+
+    for (;;) {
+        struct pollfd session = {.fd = fdial_fileno(d), .events = fdial_events(d)};
+        int r = fdial_next(d, &result, 0);
+
+        if (fdial_next_ended(d, &id, &i, ret_end) > 0)
+            return 1;
+        if (r < 0)
+            return r;
+        r = poll(&session, 1, END_WAIT_MS);
+        if (r == 0)
+            return 0;
+        if (r < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+static const char *describe_end(int end)
+{
+    switch ((enum fdial_end)end) {
+    case FDIAL_END_CLEAN:
+        return NULL;
+    case FDIAL_END_TRUNCATED:
+        return "the peer ended without the end of TLS; what came may not be all";
+    case FDIAL_END_RESET:
+        return strerror(ECONNRESET);
+    case FDIAL_END_IDLE:
+        return "ended by the daemon: idle for longer than its rule permits";
+    case FDIAL_END_DRAINED:
+        return "ended by the daemon, which is shutting down";
+    case FDIAL_END_LIFETIME:
+        return "ended by the daemon: older than its rule permits";
+    }
+    return NULL;
+}
+
+static int report_end(struct fdial *d, const char *target)
+{
+    int end = FDIAL_END_CLEAN, r;
+    const char *what;
+
+    r = await_end(d, &end);
+    what = r == -ENOTCONN ? "the daemon is gone; what came may not be all" : describe_end(end);
+    return what ? report_error(EXIT_CONNECTION, target, "connection: %s", what) : EXIT_DONE;
+}
+
 int cmd_connect(const struct command *command, int argc, char **argv)
 {
     CLEANUP(options_deinit) struct options o;
@@ -240,6 +296,11 @@ int cmd_connect(const struct command *command, int argc, char **argv)
     status = dial_take_fd(&dialled, &o, argv[first], &fd);
     if (status != EXIT_DONE)
         return status;
-    dialled.session = fdial_close(dialled.session);
-    return connect_streams(fd, argv[first]);
+    if (fdial_result_handoff(dialled.result) != FDIAL_RELAY)
+        dialled.session = fdial_close(dialled.session);
+    status = connect_streams(fd, argv[first]);
+    fd = fd_close(fd);
+    if (status == EXIT_DONE && dialled.session)
+        status = report_end(dialled.session, argv[first]);
+    return status;
 }

@@ -2,7 +2,8 @@
 # reason where it is missing.
 script_tests += tests/real/protocol.py tests/real/nginx.py tests/real/s-server.py \
 	tests/real/ssh.py tests/real/rsync.py tests/real/ucspi.py tests/real/curl-adopt.py \
-	tests/real/sandbox.py tests/real/bare-tcp.py tests/real/bad-certificates.py
+	tests/real/sandbox.py tests/real/bare-tcp.py tests/real/bad-certificates.py \
+	tests/real/endings.py
 EXTRA_DIST += tests/real/protocol_client.py tests/real/peers.py
 
 # Not tests themselves, so not among check_PROGRAMS: what the scripts run.

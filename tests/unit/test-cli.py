@@ -20,13 +20,13 @@ import unittest
 FDIAL = os.path.abspath(os.environ.get("FDIAL", "./fdial"))
 
 HELLO, CONNECT, CANCEL, EXPLAIN, STATUS = 1, 2, 3, 4, 5
-WELCOME, RESULT, EXPLAINED, STATUS_REPLY = 129, 130, 132, 133
+WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY = 129, 130, 131, 132, 133
 TCP, KTLS, RELAY = 1, 2, 4
 VERSION, SOFTWARE, MESSAGE_MAX, PENDING_MAX, COUNT_MAX = 1, 2, 3, 4, 5
 TARGET, TIMEOUT_MS, FAMILY, ALPN, TLS_NAME, HANDOFF, HEADER, SUBPROTOCOL = range(16, 24)
 AS_USER, CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL = 25, 32, 33, 34, 35, 36, 37, 38, 39
 TLS_VERSION, TLS_CIPHER, CERT, RESPONSE, RESPONSE_CLEAR, TIME = 40, 41, 42, 43, 44, 45
-RULE, PLAN, STAT = 56, 57, 58
+END, INDEX, SENT, RECEIVED, RULE, PLAN, STAT = 48, 49, 50, 51, 56, 57, 58
 
 
 def attr(kind, value):
@@ -157,6 +157,10 @@ class Daemon:
         threading.Thread(target=peer, args=(ours,), daemon=True).start()
         socket.send_fds(session, [message(RESULT, ident, *attributes)], [theirs.fileno()])
         theirs.close()
+        if host != "no-notice.test":
+            end = {"cut.test": 2, "idle.test": 4}.get(host, 1)
+            session.send(message(ENDED, ident, u8(END, end), u8(INDEX, 0), attr(SENT, bytes(8)),
+                                 attr(RECEIVED, bytes(8))))
 
     def read_all(self, connection, name):
         data = b""
@@ -315,6 +319,15 @@ class CliTest(unittest.TestCase):
         run = self.fdial("connect", "tcp://refuse.test:1", stdin=BLOB)
         self.assertEqual((run.returncode, run.stdout), (1, b"too large\n"))
         self.assertIn(b"fdial: tcp://refuse.test:1: connection: ", run.stderr)
+
+    def test_connect_tells_how_it_ended(self):
+        for host, status, error in (("cut", 1, b"connection: the peer ended without the end of TLS"),
+                                    ("idle", 1, b"connection: ended by the daemon: idle"),
+                                    ("no-notice", 0, b"")):
+            run = self.fdial("connect", f"tls://{host}.test:1", stdin=b"data")
+            self.assertEqual((run.returncode, run.stdout), (status, b"databye"))
+            self.assertIn(error, run.stderr)
+            self.assertEqual(run.stderr.count(b"\n"), status)
 
     def test_connect_without_stdin(self):
         run = subprocess.run(["sh", "-c", '"$0" connect tcp://hello.test:1 <&-', FDIAL],
