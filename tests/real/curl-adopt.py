@@ -41,7 +41,7 @@ class CurlAdopt(fdialtest.Case):
                                 (f"https://localhost:{https}", f"http://localhost:{https}/big"),
                                 (f"tcp://127.0.0.1:{https}", f"https://localhost:{https}/big")):
                 done = daemon.run_cli(["exec", "--fd", "5", target, "--", self.program, "5", url,
-                                       self.authority.certificate])
+                                       self.authority.certificate], netns=fdialtest.is_root())
                 self.assertEqual((done.returncode, done.stderr), (0, b""), (more, target))
                 self.assertTrue(done.stdout == self.big, len(done.stdout))
 
