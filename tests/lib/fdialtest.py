@@ -111,7 +111,8 @@ def become(uid):
 def popen(argv, *, uid=None, netns=False, **kwargs):
     """subprocess.Popen as another user (root only), in an empty network namespace; the process ends
     when the calling thread does: call it from the main one."""
-    if uid is not None and uid != os.geteuid():
+    is_other = uid is not None and uid != os.geteuid()
+    if is_other:
         need_root()
     if netns and not can_unshare_network():
         skip("no network namespaces here")
@@ -120,7 +121,7 @@ def popen(argv, *, uid=None, netns=False, **kwargs):
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if netns:
             unshare_network()
-        if uid is not None and uid != os.geteuid():
+        if is_other:
             become(uid)
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # cleared by setuid
 

@@ -21,6 +21,7 @@ SIZE = 32 << 20
 class BareTcp(fdialtest.Case):
     def setUp(self):
         self.daemon = self.start_daemon(CONFIG.format(uid=os.getuid()))
+        self.daemon.wait_log("workers")  # all of them have their descriptors
 
     def connect(self, port):
         with protocol_client.Session(self.daemon.socket) as session:

@@ -72,6 +72,7 @@ class Protocol(fdialtest.Case):
         os.chmod(cls.path, 0o755)
         cls.config = CONFIG.format(uid=os.getuid(), ca=cls.authority.certificate, directory=cls.path)
         cls.daemon = fdialtest.start_daemon(cls.config)
+        cls.daemon.wait_log("workers")  # all of them have their descriptors
 
     @classmethod
     def tearDownClass(cls):

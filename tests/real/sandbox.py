@@ -124,12 +124,13 @@ class Sandbox(fdialtest.Case):
             return
         daemon = self.daemons[0]
         wrapper = self.bwrap(daemon, "--unshare-user", "--uid", "0")
-        for argv, status, what in (
-                (["fdial", "connect", self.targets[0]], 0, b""),
-                (["fdial", "connect", "http://localhost:1x"], 2, b"request"),
-                (["fdial", "connect", "http://elsewhere.example"], 4, b"no rule allows this target"),
-                (["fdial", "explain", "--as", "root", self.targets[0]], 4, b"only root")):
-            done = peers.run([*wrapper, "/app/fdial", *argv[1:]], uid=self.uid,
+        asked = [(["connect", self.targets[0]], 0, b""),
+                 (["connect", "http://localhost:1x"], 2, b"request"),
+                 (["connect", "http://elsewhere.example"], 4, b"no rule allows this target")]
+        if self.uid != os.getuid():  # the daemon's own user may
+            asked.append((["explain", "--as", "root", self.targets[0]], 4, b"only root"))
+        for args, status, what in asked:
+            done = peers.run([*wrapper, "/app/fdial", *args], uid=self.uid,
                              env=fdialtest.built_environment({"LD_LIBRARY_PATH": "/app/lib"}),
                              input=b"GET / HTTP/1.0\r\n\r\n")
             self.assertEqual(done.returncode, status, done.stderr)
