@@ -448,7 +448,8 @@ class Policy(rig.Case):
         daemon.kill()
         self.assertTrue(os.path.exists(daemon.socket))
         again = fdialtest.popen([fdialtest.program("fdiald"), "--config", daemon.config_path,
-                                 "--socket", daemon.socket], env=fdialtest.built_environment())
+                                 "--socket", daemon.socket], env=fdialtest.built_environment(),
+                                stderr=subprocess.DEVNULL)
         try:
             fdialtest.wait_until(lambda: self.is_listening(daemon.socket), rig.WAIT_S, "the new one")
             self.assertEqual(self.ask(daemon, "tcp://127.0.0.1:1").code, 40)
