@@ -65,24 +65,6 @@ static void log_failure(const struct peer *peer, const struct failure *failure, 
              failure->detail[0] ? ": " : "", failure->detail);
 }
 
-static void send_failure(struct peer *peer, uint64_t id, const struct failure *failure,
-                         const char *target)
-{
-    struct message_result result = {0};
-    struct front *front = peer->front;
-
-    count_failure(front->counters, failure->stage);
-    log_failure(peer, failure, target);
-    fill_failure(&result, failure);
-    peer_send_bytes(peer, front->scratch,
-                    message_encode_result(front->scratch, sizeof front->scratch, id, &result));
-}
-
-void request_send_failure(struct peer *peer, uint64_t id, const struct failure *failure)
-{
-    send_failure(peer, id, failure, "");
-}
-
 /* The certificates are owned by the caller until the message is encoded. */
 static void fill_chain(struct message_result *result, const struct conn *conn)
 {
@@ -104,14 +86,49 @@ static void free_chain(struct message_result *result)
         free((char *)(uintptr_t)result->chain[i].data);
 }
 
+/* How far a connection came: the stages passed, and what they have found. */
+static void fill_progress(struct message_result *result, const struct conn *conn)
+{
+    const struct plan *plan = &conn->params->plan;
+
+    for (size_t i = 0; i < plan->n_steps && i < conn->step; i++) {
+        result->times[result->n_times++] = (struct message_time){
+            .stage = (uint8_t)step_stage(plan->steps[i]), .us = conn->times_us[i]};
+        if (plan->steps[i] == STEP_CONNECT)
+            conn_peer(conn, &result->peer);
+    }
+    fill_chain(result, conn);
+}
+
+/* conn NULL: there was none. */
+static void send_failure(struct peer *peer, uint64_t id, const struct failure *failure,
+                         const char *target, const struct conn *conn)
+{
+    struct message_result result = {0};
+    struct front *front = peer->front;
+
+    count_failure(front->counters, failure->stage);
+    log_failure(peer, failure, target);
+    fill_failure(&result, failure);
+    if (conn)
+        fill_progress(&result, conn);
+    peer_send_bytes(peer, front->scratch,
+                    message_encode_result(front->scratch, sizeof front->scratch, id, &result));
+    free_chain(&result);
+}
+
+void request_send_failure(struct peer *peer, uint64_t id, const struct failure *failure)
+{
+    send_failure(peer, id, failure, "", NULL);
+}
+
 static void fill_success(struct message_result *result, const struct conn *conn,
                          struct tls_info *info)
 {
-    const struct plan *plan = &conn->params->plan;
     socklen_t n = sizeof result->local;
 
     result->handoff = (uint8_t)conn->handoff;
-    conn_peer(conn, &result->peer);
+    fill_progress(result, conn);
     /* Of a socket it gets itself the client can ask the kernel. */
     if (conn->handoff == HANDOFF_RELAY &&
         getsockname(conn->channel.fd, (struct sockaddr *)&result->local, &n) < 0)
@@ -122,11 +139,7 @@ static void fill_success(struct message_result *result, const struct conn *conn,
         result->tls_cipher = text_of(info->cipher);
         if (info->alpn[0])
             result->alpn = text_of(info->alpn);
-        fill_chain(result, conn);
     }
-    for (size_t i = 0; i < plan->n_steps; i++)
-        result->times[result->n_times++] = (struct message_time){
-            .stage = (uint8_t)step_stage(plan->steps[i]), .us = conn->times_us[i]};
 }
 
 static const struct conn *first_connected(const struct request *request)
@@ -264,6 +277,6 @@ void request_hand_over(struct request *request)
         return;
     }
     target_format(&request->params.target, target);
-    send_failure(peer, request->id, &failure, target);
+    send_failure(peer, request->id, &failure, target, &request->conns[0]);
     request_free(request);
 }

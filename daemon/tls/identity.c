@@ -128,7 +128,8 @@ static bool is_alpn_offered(const struct tls_session *s)
  * (RFC 7301, 3.2) only its later patch releases check. */
 const char *tls_identity_check(const struct tls_session *s)
 {
-    const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(s->ssl);
+    const STACK_OF(X509) *accepted = SSL_get_peer_cert_chain(s->ssl);
+    const STACK_OF(X509) *chain = accepted ? accepted : s->verify_chain;
 
     if (SSL_get_verify_result(s->ssl) != X509_V_OK || !chain || sk_X509_num(chain) < 1)
         return "the peer did not prove who it is";

@@ -34,6 +34,7 @@ struct tls_session {
     int verify_error; /* X509_V_…, of the first certificate refused */
     int verify_depth;
     X509 *verify_cert;
+    STACK_OF(X509) * verify_chain; /* as the peer sent it, when it was refused */
 
     bool is_established;
     bool is_ended;         /* the peer's close_notify came */

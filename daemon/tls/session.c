@@ -58,6 +58,7 @@ struct tls_session *tls_session_free(struct tls_session *s)
         return NULL;
     SSL_free(s->ssl);
     X509_free(s->verify_cert);
+    sk_X509_pop_free(s->verify_chain, X509_free);
     ERR_clear_error();
     tls_context_unref(s->context);
     tls_queue_deinit(&s->input);

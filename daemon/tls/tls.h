@@ -106,6 +106,6 @@ struct tls_info {
 };
 
 void tls_session_info(const struct tls_session *s, struct tls_info *ret);
-/* The peer's certificates in DER as it sent them, own first; *ret_der is malloc'd and the caller's.
- * Returns its size, -ENOENT behind the last, or -ENOMEM. */
+/* The peer's certificates in DER as it sent them, own first, also if they were refused; *ret_der is
+ * malloc'd and the caller's. Returns its size, -ENOENT behind the last, or -ENOMEM. */
 ssize_t tls_session_chain(const struct tls_session *s, size_t i, uint8_t **ret_der);

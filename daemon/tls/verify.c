@@ -28,6 +28,9 @@ int tls_verify_remember(int is_ok, X509_STORE_CTX *store)
     s->verify_depth = X509_STORE_CTX_get_error_depth(store);
     if (cert && X509_up_ref(cert))
         s->verify_cert = cert;
+    /* OpenSSL shows the peer's chain only after it was accepted. */
+    if (X509_STORE_CTX_get0_untrusted(store))
+        s->verify_chain = X509_chain_up_ref(X509_STORE_CTX_get0_untrusted(store));
     return 0;
 }
 

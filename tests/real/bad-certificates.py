@@ -80,6 +80,9 @@ class BadCertificates(fdialtest.Case):
             return
         self.assertEqual((done.stdout, report["error"]["stage"]), (b"", "tls"))
         self.check_message(done.stderr.decode(), target, error, host)
+        self.assertTrue(report["certificates"][0]["names"], "the certificate is not told")
+        self.assertEqual(report["peer"], f"127.0.0.1:{origin.port}")
+        self.assertEqual([s["stage"] for s in report["stages"]], ["resolve", "connect"])
         self.assertEqual(origin.seen, [], "the handshake went on")
 
     def check_message(self, message, target, error, host):
