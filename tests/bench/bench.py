@@ -211,7 +211,7 @@ def children_cpu_s():
 def make_series(rig, scale):
     """Plain and TLS. The first of each is the floor that the ratios of the others are to."""
     def n(count):
-        return max(8, int(count * scale))
+        return max(16, int(count * scale) // 16 * 16)
 
     tcp, relay = rig.tcp_daemon, rig.relay_daemon
     own, file, both = ["--ca", rig.authority.certificate], ["curl", "file"], ["curl", "default"]
@@ -222,6 +222,8 @@ def make_series(rig, scale):
         Series("blocking connect, no fd pass", ["floor", "connect"], n(5000)),
         Series("fdial, tcp", ["client", "fdial"], n(5000), 1, daemon=tcp),
         Series("fdial, tcp", ["client", "fdial"], n(20000), 64, daemon=tcp),
+        Series("fdial, tcp, 16 in a request", ["client", "fdial", "--count", "16"], n(20000), 64,
+               daemon=tcp),
         Series("fdial, relay", ["client", "fdial"], n(3000), 1, daemon=relay),
         Series("fdial, relay", ["client", "fdial"], n(10000), 64, daemon=relay),
     ]

@@ -12,6 +12,7 @@
 #include "tests/bench/measure.h"
 
 #define REAP_TRIES 10000
+#define TIMEOUT_MS 120000
 
 struct run {
     struct measure *m;
@@ -40,31 +41,36 @@ static long status_number(struct fdial *d, const char *key)
 
 static void submit(struct run *run, unsigned n)
 {
-    for (; n > 0; n--) {
-        unsigned i = run->n_submitted;
+    unsigned count = run->m->count;
+
+    for (; n >= count; n -= count) {
+        unsigned i = run->n_submitted / count;
         int r = fdial_submit(run->d, run->requests[i % run->m->n_addresses], i);
 
         if (r == -EAGAIN && run->n_submitted > run->n_done)
             return; /* the socket is full: later */
         if (r < 0)
             die("submit: %s", strerror(-r));
-        run->n_submitted++;
+        run->n_submitted += count;
     }
 }
 
 static void take(struct run *run, struct fdial_result *result)
 {
-    int fd;
-
     if (fdial_result_error(result))
         die("%s", fdial_result_message(result));
-    fd = fdial_result_take_fd(result, 0);
+    if (fdial_result_count(result) != run->m->count)
+        die("%u connections in a result", fdial_result_count(result));
+    for (unsigned i = 0; i < run->m->count; i++) {
+        int fd = fdial_result_take_fd(result, i);
+
+        if (run->fds)
+            run->fds[run->n_done] = fd;
+        else
+            close(fd);
+        run->n_done++;
+    }
     fdial_result_free(result);
-    if (run->fds)
-        run->fds[run->n_done] = fd;
-    else
-        close(fd);
-    run->n_done++;
 }
 
 /* Waits for one result, then takes all that are there. */
@@ -134,7 +140,9 @@ static void prepare(struct run *run)
     for (unsigned i = 0; i < m->n_addresses; i++) {
         r = fdial_request_new(&run->requests[i], measure_url(m, m->is_tls ? "tls" : "tcp", i));
         if (r == 0)
-            r = fdial_request_set_timeout_ms(run->requests[i], 120000);
+            r = fdial_request_set_timeout_ms(run->requests[i], TIMEOUT_MS);
+        if (r == 0)
+            r = fdial_request_set_count(run->requests[i], m->count);
         if (r < 0)
             die("request: %s", strerror(-r));
     }

@@ -69,15 +69,21 @@ static void raise_fd_limit(void)
 void measure_parse(struct measure *m, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"number", required_argument, NULL, 'n'}, {"depth", required_argument, NULL, 'd'},
-        {"port", required_argument, NULL, 'p'},   {"addresses", required_argument, NULL, 'a'},
-        {"ca", required_argument, NULL, 'c'},     {"daemon", required_argument, NULL, 'D'},
-        {"tls", no_argument, NULL, 't'},          {"hold", no_argument, NULL, 'h'},
-        {"leave", no_argument, NULL, 'l'},        {0},
+        {"number", required_argument, NULL, 'n'},
+        {"count", required_argument, NULL, 'C'},
+        {"depth", required_argument, NULL, 'd'},
+        {"port", required_argument, NULL, 'p'},
+        {"addresses", required_argument, NULL, 'a'},
+        {"ca", required_argument, NULL, 'c'},
+        {"daemon", required_argument, NULL, 'D'},
+        {"tls", no_argument, NULL, 't'},
+        {"hold", no_argument, NULL, 'h'},
+        {"leave", no_argument, NULL, 'l'},
+        {0},
     };
     int option;
 
-    *m = (struct measure){.n = 1, .depth = 1, .n_addresses = 1};
+    *m = (struct measure){.n = 1, .depth = 1, .count = 1, .n_addresses = 1};
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         switch (option) {
         case 'n':
@@ -85,6 +91,9 @@ void measure_parse(struct measure *m, int argc, char **argv)
             break;
         case 'd':
             m->depth = number(optarg);
+            break;
+        case 'C':
+            m->count = number(optarg);
             break;
         case 'p':
             m->port = (uint16_t)number(optarg);
@@ -111,7 +120,8 @@ void measure_parse(struct measure *m, int argc, char **argv)
             exit(2);
         }
     }
-    if (optind + 1 != argc || m->port == 0 || m->depth == 0 || m->n == 0 || m->n_addresses == 0)
+    if (optind + 1 != argc || m->port == 0 || m->n == 0 || m->count == 0 || m->depth < m->count ||
+        m->n % m->count != 0 || m->n_addresses == 0)
         die("usage: %s MODE --port P [--number N] [--depth N] [--tls] …", argv[0]);
     m->mode = argv[optind];
     raise_fd_limit();

@@ -14,6 +14,7 @@ struct measure {
     const char *mode;     /* the first argument */
     unsigned n;           /* connections */
     unsigned depth;       /* at once */
+    unsigned count;       /* of them in one request */
     uint16_t port;        /* of the origin */
     unsigned n_addresses; /* it listens on 127.0.0.1 and the following ones: more 4-tuples */
     const char *ca_file;
