@@ -41,11 +41,14 @@ class Endings(fdialtest.Case):
 
     def test_of_the_peer(self):
         daemon = self.start()
-        hello = lambda conn: conn.sendall(b"hello\n")  # noqa: E731
+        def hello(conn):
+            conn.sendall(b"hello\n")
+            # Until our side has ended: with something unread, close() would throw away what waits to be
+            # sent.
+            conn.recv(100)
 
         def hello_and_reset(conn):
-            conn.sendall(b"hello\n")
-            conn.recv(100)  # until our side has ended, so that nothing is on its way
+            hello(conn)
             fdialtest.reset(conn)
 
         self.expect(daemon, f"tcp://127.0.0.1:{self.serve(fdialtest.Origin(hello)).port}", 0, b"hello\n", "")
