@@ -22,6 +22,7 @@ libdaemon_la_SOURCES = \
 	daemon/base/address.h \
 	daemon/base/clock.h \
 	daemon/base/counters.h \
+	daemon/base/escape.c daemon/base/escape.h \
 	daemon/base/failure.c daemon/base/failure.h \
 	daemon/base/list.h \
 	daemon/base/log.c daemon/base/log.h \

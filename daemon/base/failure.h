@@ -20,7 +20,7 @@ struct failure {
 
 /* Sets all fields; the stage is the code's own. */
 void failure_set(struct failure *f, enum error_code code, int sys_errno);
-/* The same with a detail for people. What came from remote is escaped by failure_format itself:
- * every byte outside printable ASCII, and the backslash, becomes \xNN. */
+/* The same with a detail for people. What came from remote is escaped by failure_format itself
+ * (escape.h). */
 void failure_format(struct failure *f, enum error_code code, int sys_errno, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/base/escape.h"
 #include "daemon/base/log.h"
 #include "daemon/front/relays.h"
 #include "daemon/front/request.h"
@@ -58,11 +59,14 @@ static void fill_failure(struct message_result *result, const struct failure *fa
         result->detail = text_of(failure->detail);
 }
 
-static void log_failure(const struct peer *peer, const struct failure *failure, const char *target)
+static void log_failure(const struct peer *peer, const struct failure *failure, struct text target)
 {
-    log_info("uid %u pid %d: %s%s%s: %s%s%s", peer->identity.uid, peer->identity.pid, target,
-             *target ? ": " : "", stage_name(failure->stage), error_text(failure->code),
-             failure->detail[0] ? ": " : "", failure->detail);
+    char shown[LOG_LINE_MAX / 2];
+
+    escape(shown, sizeof shown, target.data, target.n);
+    log_info("uid %u pid %d: %s: %s: %s%s%s", peer->identity.uid, peer->identity.pid, shown,
+             stage_name(failure->stage), error_text(failure->code), failure->detail[0] ? ": " : "",
+             failure->detail);
 }
 
 /* The certificates are owned by the caller until the message is encoded. */
@@ -102,7 +106,7 @@ static void fill_progress(struct message_result *result, const struct conn *conn
 
 /* conn NULL: there was none. */
 static void send_failure(struct peer *peer, uint64_t id, const struct failure *failure,
-                         const char *target, const struct conn *conn)
+                         struct text target, const struct conn *conn)
 {
     struct message_result result = {0};
     struct front *front = peer->front;
@@ -117,9 +121,10 @@ static void send_failure(struct peer *peer, uint64_t id, const struct failure *f
     free_chain(&result);
 }
 
-void request_send_failure(struct peer *peer, uint64_t id, const struct failure *failure)
+void request_send_failure(struct peer *peer, uint64_t id, struct text target,
+                          const struct failure *failure)
 {
-    send_failure(peer, id, failure, "", NULL);
+    send_failure(peer, id, failure, target, NULL);
 }
 
 static void fill_success(struct message_result *result, const struct conn *conn,
@@ -277,6 +282,6 @@ void request_hand_over(struct request *request)
         return;
     }
     target_format(&request->params.target, target);
-    send_failure(peer, request->id, &failure, target, &request->conns[0]);
+    send_failure(peer, request->id, &failure, text_of(target), &request->conns[0]);
     request_free(request);
 }

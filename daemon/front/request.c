@@ -238,17 +238,17 @@ void request_connect(struct peer *peer, uint64_t id, const struct message_connec
     if (peer->n_requests >= SESSION_PENDING_MAX) {
         failure_format(&failure, ERROR_OVER_LIMIT, 0, "%u requests in flight in this session",
                        SESSION_PENDING_MAX);
-        request_send_failure(peer, id, &failure);
+        request_send_failure(peer, id, m->target, &failure);
         return;
     }
     if (!prepare(peer, id, m, &request, &failure)) {
-        request_send_failure(peer, id, &failure);
+        request_send_failure(peer, id, m->target, &failure);
         return;
     }
     if (copy_alpn(request, m) < 0) {
         failure_set(&failure, ERROR_NO_RESOURCES, 0);
         request_free(request);
-        request_send_failure(peer, id, &failure);
+        request_send_failure(peer, id, m->target, &failure);
         return;
     }
     start(request, m->timeout_ms);

@@ -41,5 +41,6 @@ bool request_route(const struct front *front, const struct identity *identity, s
 
 /* handoff.c: all connections have ended; sends the result and frees the request when it is out. */
 void request_hand_over(struct request *request);
-/* A result that is only a failure. */
-void request_send_failure(struct peer *peer, uint64_t id, const struct failure *failure);
+/* A result that is only a failure. The target, which need not be one, is for the log. */
+void request_send_failure(struct peer *peer, uint64_t id, struct text target,
+                          const struct failure *failure);
