@@ -12,8 +12,6 @@
 #include "proto/error.h"
 #include "proto/target.h"
 
-#define CALL_USER_MAX 64 /* PROTOCOL.md, "as user" */
-
 /* The callers' ids may be any number; an unused one is found from the top. */
 static uint64_t find_free_id(const struct fdial *d)
 {
@@ -138,7 +136,7 @@ int fdial_explain(struct fdial *d, const char *target, const char *as_user, int 
 
     if (d->is_lost)
         return -ENOTCONN;
-    if (as_user && (m.as_user.n == 0 || m.as_user.n > CALL_USER_MAX))
+    if (as_user && (m.as_user.n == 0 || m.as_user.n > MESSAGE_USER_MAX))
         return -EINVAL;
     if (m.target.n > TARGET_MAX || target_parse(target, m.target.n, &parsed, &sentence) < 0)
         return -EINVAL;

@@ -52,7 +52,7 @@ int fdial(const char *target)
     r = fdial_submit(d, request, 1);
     if (r < 0)
         return r;
-    r = fdial_next(d, &result, ONESHOT_TIMEOUT_MS + ONESHOT_GRACE_MS);
+    r = fdial_next(d, &result, MESSAGE_TIMEOUT_MS_DEFAULT + ONESHOT_GRACE_MS);
     if (r < 0)
         return r;
     if (r == 0)

@@ -11,8 +11,6 @@
 #include "proto/cleanup.h"
 #include "proto/target.h"
 
-#define SUBPROTOCOL_NAME_MAX 255 /* PROTOCOL.md, "subprotocol" */
-
 _Static_assert(FDIAL_TARGET_MAX == TARGET_MAX, "the header's limits are the protocol's");
 _Static_assert(FDIAL_COUNT_MAX == MESSAGE_COUNT_MAX, "the header's limits are the protocol's");
 _Static_assert(FDIAL_TIMEOUT_MS_MAX == MESSAGE_TIMEOUT_MS_MAX,
@@ -40,7 +38,7 @@ int fdial_request_new(struct fdial_request **ret, const char *target)
     if (!r)
         return -ENOMEM;
     r->target = strdup(target);
-    r->timeout_ms = ONESHOT_TIMEOUT_MS;
+    r->timeout_ms = MESSAGE_TIMEOUT_MS_DEFAULT;
     r->handoff = HANDOFF_TCP | HANDOFF_RELAY;
     r->count = 1;
     if (!r->target) {
@@ -172,9 +170,9 @@ int fdial_request_add_header(struct fdial_request *r, const char *header)
 
 int fdial_request_add_subprotocol(struct fdial_request *r, const char *subprotocol)
 {
-    size_t n = strnlen(subprotocol, SUBPROTOCOL_NAME_MAX + 1);
+    size_t n = strnlen(subprotocol, MESSAGE_SUBPROTOCOL_NAME_MAX + 1);
 
-    if (n > SUBPROTOCOL_NAME_MAX || !is_token(subprotocol, n))
+    if (n > MESSAGE_SUBPROTOCOL_NAME_MAX || !is_token(subprotocol, n))
         return -EINVAL;
     return append_string(r->subprotocols, &r->n_subprotocols, MESSAGE_SUBPROTOCOL_MAX, subprotocol);
 }

@@ -226,7 +226,7 @@ bool options_parse(struct options *o, const struct command *command, int argc, c
     const char *complaint;
     int number;
 
-    *o = (struct options){.fd = -1, .timeout_ms = 30000, .family = AF_UNSPEC};
+    *o = (struct options){.fd = -1, .timeout_ms = MESSAGE_TIMEOUT_MS_DEFAULT, .family = AF_UNSPEC};
     opterr = 0;
     optind = 1;
     while ((number = getopt_long(argc, argv, ":46vh", long_options, NULL)) != -1) {

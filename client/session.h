@@ -17,8 +17,7 @@
 
 #define FDIAL_DAEMON_USER "fdiald"
 /* What fdial() adds to the request's own time before it gives up on a daemon that says nothing. */
-#define ONESHOT_TIMEOUT_MS 30000
-#define ONESHOT_GRACE_MS   2000
+#define ONESHOT_GRACE_MS 2000
 
 struct session_ended {
     uint64_t id;

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/wire.h"
+
 int where_set_path(struct where *ret, const char *path, const char *source)
 {
     size_t n = strlen(path);
@@ -82,10 +84,10 @@ static bool find_user_socket(struct where *ret)
     if (!directory || directory[0] != '/')
         return false;
     n = strlen(directory);
-    if (n + sizeof WHERE_USER_SOCKET > sizeof path)
+    if (n + sizeof WIRE_SOCKET_USER > sizeof path)
         return false;
     memcpy(path, directory, n);
-    memcpy(path + n, WHERE_USER_SOCKET, sizeof WHERE_USER_SOCKET);
+    memcpy(path + n, WIRE_SOCKET_USER, sizeof WIRE_SOCKET_USER);
     return access(path, F_OK) == 0 && where_set_path(ret, path, "the user's socket") == 0;
 }
 
@@ -101,5 +103,5 @@ int where_find(struct where *ret)
         return where_set_path(ret, value, "$FDIAL_SOCKET");
     if (find_user_socket(ret))
         return 0;
-    return where_set_path(ret, WHERE_SYSTEM_SOCKET, "the system's socket");
+    return where_set_path(ret, WIRE_SOCKET_SYSTEM, "the system's socket");
 }

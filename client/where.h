@@ -4,9 +4,7 @@
 #include <stdbool.h>
 #include <sys/un.h>
 
-#define WHERE_SYSTEM_SOCKET "/run/fdial/fdial.sock"
-#define WHERE_USER_SOCKET   "/fdial/fdial.sock" /* below $XDG_RUNTIME_DIR */
-#define WHERE_PATH_MAX      (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+#define WHERE_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 struct where {
     int inherited_fd; /* from $FDIAL_FD, not owned; -1: connect to `path` */

@@ -15,6 +15,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "proto/cleanup.h"
+#include "proto/wire.h"
 
 #define BACKLOG 4096
 
@@ -90,12 +91,12 @@ static int default_path(bool is_user, char *path, size_t size, char *error)
     const char *runtime = getenv("XDG_RUNTIME_DIR");
 
     if (!is_user) {
-        snprintf(path, size, "%s", SOCKET_PATH_SYSTEM);
+        snprintf(path, size, "%s", WIRE_SOCKET_SYSTEM);
         return 0;
     }
     if (!runtime || runtime[0] != '/')
         return fail(error, -EINVAL, "XDG_RUNTIME_DIR is not set: use --socket PATH");
-    snprintf(path, size, "%s/fdial/fdial.sock", runtime);
+    snprintf(path, size, "%s" WIRE_SOCKET_USER, runtime);
     return 0;
 }
 
@@ -129,7 +130,7 @@ static int remove_stale(const struct sockaddr_un *un)
     return unlink(un->sun_path) < 0 ? -errno : 0;
 }
 
-/* 0660 root:fdial; without that group its members are root only. */
+/* 0660 root:fdial, or root alone where there is no such group. Not as root: what the user has. */
 static int set_owner(const char *path, bool is_user)
 {
     const struct group *group = is_user || geteuid() != 0 ? NULL : getgrnam(SOCKET_GROUP);

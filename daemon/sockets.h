@@ -4,9 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SOCKETS_MAX        16
-#define SOCKET_PATH_SYSTEM "/run/fdial/fdial.sock"
-#define SOCKET_GROUP       "fdial"
+#define SOCKETS_MAX  16
+#define SOCKET_GROUP "fdial"
 
 struct listen_socket {
     int fd;

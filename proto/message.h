@@ -15,17 +15,21 @@
 #include "proto/target.h"
 #include "proto/wire.h"
 
-#define MESSAGE_ALPN_MAX        8     /* protocols offered */
-#define MESSAGE_ALPN_NAME_MAX   255   /* RFC 7301, 3.1 */
-#define MESSAGE_HEADERS_MAX     32    /* upgrade request headers */
-#define MESSAGE_SUBPROTOCOL_MAX 8     /* WebSocket subprotocols */
-#define MESSAGE_CHAIN_MAX       10    /* certificates returned, as many as fit */
-#define MESSAGE_DETAIL_MAX      255   /* of an error, bytes */
-#define MESSAGE_RESPONSE_MAX    16384 /* response head, bytes */
-#define MESSAGE_COUNT_MAX       64    /* connections in one result */
-#define MESSAGE_TIMEOUT_MS_MAX  3600000
-#define MESSAGE_STATS_MAX       1024
-#define MESSAGE_TIMES_MAX       32
+#define MESSAGE_ALPN_MAX             8     /* protocols offered */
+#define MESSAGE_ALPN_NAME_MAX        255   /* bytes of one, RFC 7301, 3.1 */
+#define MESSAGE_HEADERS_MAX          32    /* upgrade request headers */
+#define MESSAGE_SUBPROTOCOL_MAX      8     /* WebSocket subprotocols */
+#define MESSAGE_SUBPROTOCOL_NAME_MAX 255   /* bytes of one */
+#define MESSAGE_CHAIN_MAX            10    /* certificates returned, as many as fit */
+#define MESSAGE_DETAIL_MAX           255   /* of an error, bytes */
+#define MESSAGE_RESPONSE_MAX         16384 /* response head, bytes */
+#define MESSAGE_COUNT_MAX            64    /* connections in one result */
+#define MESSAGE_TIMEOUT_MS_MAX       3600000
+#define MESSAGE_TIMEOUT_MS_DEFAULT   30000
+#define MESSAGE_TIMES_MAX            32
+#define MESSAGE_SOFTWARE_MAX         64 /* bytes */
+#define MESSAGE_CIPHER_MAX           64 /* bytes of an IANA name */
+#define MESSAGE_USER_MAX             64 /* bytes of a user's name or uid */
 
 enum wire_attr_type {
     ATTR_VERSION = 1,         /* u16 */
@@ -110,7 +114,7 @@ struct message_welcome {
 
 struct message_connect {
     struct text target;
-    uint32_t timeout_ms; /* 0: the daemon's default */
+    uint32_t timeout_ms; /* 0: MESSAGE_TIMEOUT_MS_DEFAULT */
     uint8_t family;      /* 0 any, 4, 6 */
     uint8_t handoff;     /* mask; 0: tcp and relay */
     uint32_t count;      /* 0 and 1: one */

@@ -205,7 +205,7 @@ static int hello_attr(struct walk *w, void *message)
     case ATTR_VERSION:
         return get_u16(w, 1, UINT16_MAX, &m->version);
     case ATTR_SOFTWARE:
-        return get_text_once(w, 1, 64, &m->software);
+        return get_text_once(w, 1, MESSAGE_SOFTWARE_MAX, &m->software);
     }
     return walk_unknown(w);
 }
@@ -224,7 +224,7 @@ static int welcome_attr(struct walk *w, void *message)
     case ATTR_VERSION:
         return get_u16(w, 1, WIRE_VERSION, &m->version);
     case ATTR_SOFTWARE:
-        return get_text_once(w, 1, 64, &m->software);
+        return get_text_once(w, 1, MESSAGE_SOFTWARE_MAX, &m->software);
     case ATTR_MESSAGE_MAX:
         return get_u32(w, WIRE_HEAD_SIZE, UINT32_MAX, &m->message_max);
     case ATTR_PENDING_MAX:
@@ -269,7 +269,8 @@ static int connect_attr(struct walk *w, void *message)
     case ATTR_HEADER:
         return get_text_into(w, WIRE_REQUEST_MAX, m->headers, MESSAGE_HEADERS_MAX, &m->n_headers);
     case ATTR_SUBPROTOCOL:
-        return get_text_into(w, 255, m->subprotocols, MESSAGE_SUBPROTOCOL_MAX, &m->n_subprotocols);
+        return get_text_into(w, MESSAGE_SUBPROTOCOL_NAME_MAX, m->subprotocols,
+                             MESSAGE_SUBPROTOCOL_MAX, &m->n_subprotocols);
     }
     return walk_unknown(w);
 }
@@ -309,7 +310,7 @@ static int result_attr(struct walk *w, void *message)
     case ATTR_TLS_VERSION:
         return get_u16(w, 0, UINT16_MAX, &m->tls_version);
     case ATTR_TLS_CIPHER:
-        return get_text_once(w, 1, 64, &m->tls_cipher);
+        return get_text_once(w, 1, MESSAGE_CIPHER_MAX, &m->tls_cipher);
     case ATTR_CERT:
         return get_certificate(w, m);
     case ATTR_TIME:
@@ -359,7 +360,7 @@ static int explain_attr(struct walk *w, void *message)
     case ATTR_TARGET:
         return get_text_once(w, 1, TARGET_MAX, &m->target);
     case ATTR_AS_USER:
-        return get_text_once(w, 1, 64, &m->as_user);
+        return get_text_once(w, 1, MESSAGE_USER_MAX, &m->as_user);
     }
     return walk_unknown(w);
 }

@@ -19,6 +19,9 @@
 #define WIRE_REQUEST_MAX    16384 /* client to daemon */
 #define WIRE_ATTR_OPTIONAL  0x8000
 
+#define WIRE_SOCKET_SYSTEM "/run/fdial/fdial.sock"
+#define WIRE_SOCKET_USER   "/fdial/fdial.sock" /* below $XDG_RUNTIME_DIR */
+
 enum wire_type {
     WIRE_HELLO = 1,
     WIRE_CONNECT = 2,

@@ -13,7 +13,6 @@
 #define SESSION_PENDING_MAX   4096  /* requests in flight in one session, whatever the rules say */
 #define SESSION_OUTBOX_EXTRA  64    /* messages waiting besides results; beyond: it is dropped */
 #define SEND_PARALLEL_MAX     128   /* messages of one session with the kernel at once */
-#define TIMEOUT_DEFAULT_MS    30000
 #define DELIVERY_TIMEOUT_US   (30 * UINT64_C(1000000)) /* for a client to take a result */
 #define REQUEST_BUCKETS       4096                     /* of the table of requests by id */
 
@@ -22,7 +21,6 @@ struct status_source {
     uint64_t start_us;
     struct counters **counters; /* of all workers */
     unsigned n_workers;
-    const struct ring_features *ring;
 };
 
 struct front {

@@ -39,7 +39,7 @@ static bool is_operator(const struct peer *peer)
 static bool find_identity(struct peer *peer, struct text as_user, struct identity *ret,
                           struct failure *failure)
 {
-    char user[65] = "";
+    char user[MESSAGE_USER_MAX + 1] = "";
     int r;
 
     if (!is_operator(peer)) {

@@ -180,7 +180,7 @@ static void start(struct request *request, uint32_t timeout_ms)
     timer_init(&request->deadline, deadline_passed);
     ring_timer_set(env->ring, &request->deadline,
                    ring_now_us(env->ring) +
-                       (timeout_ms ? timeout_ms : TIMEOUT_DEFAULT_MS) * US_PER_MS);
+                       (timeout_ms ? timeout_ms : MESSAGE_TIMEOUT_MS_DEFAULT) * US_PER_MS);
     /* One more than there are, so that the last to end from inside is not the last of all. */
     request->n_running = request->n_conns + 1;
     for (unsigned i = 0; i < request->n_conns; i++)
