@@ -21,8 +21,7 @@ static const uint8_t opcodes[] = {
     IORING_OP_SEND,   IORING_OP_SENDMSG,      IORING_OP_SOCKET, IORING_OP_URING_CMD,
 };
 
-static const uint8_t sqe_flags =
-    IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK | IOSQE_ASYNC;
+static const uint8_t sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
 
 static int sys_register(int fd, unsigned op, const void *arg, unsigned n)
 {
