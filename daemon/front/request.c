@@ -1,5 +1,5 @@
-/* Checks come in the order in which they are cheap: options, policy, plan, quota; only then is
- * anything allocated or asked of the network.
+/* Policy, plan, options and quota are checked in this order; only then is the request allocated, or
+ * anything asked of the network. Who may not have a target is told that and nothing about options.
  */
 #include "daemon/front/request.h"
 
@@ -256,8 +256,7 @@ void request_connect(struct peer *peer, uint64_t id, const struct message_connec
 
 static void conn_ended(struct conn *conn)
 {
-    struct request *request =
-        (struct request *)((char *)conn->params - offsetof(struct request, params));
+    struct request *request = container_of(conn->params, struct request, params);
 
     if (--request->n_running == 0)
         request_hand_over(request);
