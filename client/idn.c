@@ -9,7 +9,6 @@
 #include <idn2.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/cleanup.h"

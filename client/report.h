@@ -8,8 +8,7 @@
 #include "client/fdial.h"
 
 #define REPORT_WHAT_MAX    2048
-#define REPORT_ADDRESS_MAX 160 /* "[IPv6]:port", or a path with every byte escaped where it fits   \
-                                */
+#define REPORT_ADDRESS_MAX 160 /* "[IPv6]:port", or as much of a path, escaped, as fits */
 
 struct problem {
     int status;        /* enum exit_code */

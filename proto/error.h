@@ -24,8 +24,6 @@ enum stage {
 #undef X
 };
 
-#define STAGE_MAX STAGE_HANDOFF
-
 /* X(NAME, number, usual stage, errno, "text") */
 #define ERROR_LIST(X)                                                                              \
     X(BAD_MESSAGE, 1, REQUEST, EPROTO, "malformed message")                                        \

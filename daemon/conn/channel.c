@@ -10,7 +10,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "proto/cleanup.h"
 

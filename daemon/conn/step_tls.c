@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 static struct conn *conn_of(struct channel *channel)
 {

@@ -3,7 +3,6 @@
  * libConfuse is given; line ends stay, so that lines are the same. */
 #include "daemon/policy/config_scan.h"
 
-#include <errno.h>
 #include <string.h>
 
 int scanner_shown(size_t n)

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/base/list.h"
 #include "daemon/conn/channel.h"
 #include "daemon/ring/ring.h"
 #include "proto/error.h"

@@ -3,7 +3,6 @@
  * calls "wrong version number"), then alerts, versions, and the rest by OpenSSL's own reason. */
 #include <openssl/err.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "daemon/tls/internal.h"
 #include "proto/cleanup.h"
