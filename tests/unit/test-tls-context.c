@@ -29,6 +29,19 @@ START_TEST(context_references)
 }
 END_TEST
 
+/* The server would choose how much work it makes. */
+START_TEST(no_finite_field)
+{
+    struct pair_options options = pair_options_of("server-ecdsa", TLS1_3_VERSION);
+    struct pair p;
+
+    pair_init(&p, &options);
+    ck_assert_int_eq(SSL_set1_groups_list(p.server, "ffdhe2048"), 1);
+    ck_assert_int_eq(pair_run(&p), TLS_FAILED);
+    pair_deinit(&p);
+}
+END_TEST
+
 START_TEST(min_version)
 {
     const struct certs_pair *ca = certs_matrix_ca(pair_matrix);
@@ -152,6 +165,7 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
     tcase_add_test(tcase, context_references);
+    tcase_add_test(tcase, no_finite_field);
     tcase_add_test(tcase, min_version);
     tcase_add_test(tcase, bad_ca_files);
     tcase_add_test(tcase, bad_settings);
