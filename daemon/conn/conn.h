@@ -27,6 +27,7 @@ struct conn_env {
 
 /* What a request asks for; the owner keeps it, shared by all connections of the request. */
 struct conn_params {
+    uid_t uid; /* on whose behalf */
     struct target target;
     struct plan plan;
     unsigned addresses; /* mask of enum address_class */

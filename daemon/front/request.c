@@ -213,6 +213,7 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
     if (!request)
         return false;
     memcpy(request->tls_name, tls_name, sizeof tls_name);
+    request->params.uid = peer->identity.uid;
     request->params.target = target;
     request->params.plan = plan;
     request->params.addresses = route.rule->addresses;

@@ -30,6 +30,7 @@ enum half {
 struct question {
     const char *name; /* behind the struct */
     struct resolver *resolver;
+    uid_t uid;        /* of the lookup that began it */
     struct list node; /* of resolver->questions */
     struct list waiters;
     struct dns_query halves[HALVES];
@@ -248,7 +249,7 @@ static void on_ipv4(struct dns_query *query)
     on_half(container_of(query, struct question, halves[HALF_IPV4]), HALF_IPV4);
 }
 
-static struct question *question_new(struct resolver *r, const char *name)
+static struct question *question_new(struct resolver *r, const char *name, uid_t uid)
 {
     size_t size = strlen(name) + 1;
     struct question *q = calloc(1, sizeof *q + size);
@@ -257,6 +258,7 @@ static struct question *question_new(struct resolver *r, const char *name)
         return NULL;
     q->name = memcpy(q + 1, name, size);
     q->resolver = r;
+    q->uid = uid;
     list_init(&q->node);
     list_init(&q->waiters);
     timer_init(&q->patience, on_patience);
@@ -316,6 +318,24 @@ static bool resolver_get_answer(struct resolver *r, const char *name, struct ans
     return false;
 }
 
+/* Whether this user may have one more question asked. A question goes on when nobody waits for it
+ * any more and no quota counts it, so nobody may fill all places. Counted only where it may matter.
+ */
+static bool resolver_has_room(const struct resolver *r, uid_t uid)
+{
+    size_t n = 0;
+
+    if (r->stats.questions < RESOLVE_QUESTIONS_UID_MAX)
+        return true;
+    if (r->stats.questions >= RESOLVE_QUESTIONS_MAX)
+        return false;
+    list_for_each (&r->questions, node) {
+        if (container_of(node, struct question, node)->uid == uid)
+            n++;
+    }
+    return n < RESOLVE_QUESTIONS_UID_MAX;
+}
+
 /* Joins or begins a question. False: there is an answer, or a reason why there is none. */
 static bool resolver_wait(struct resolver *r, struct lookup *lookup, const char *name,
                           struct answer *ret)
@@ -326,13 +346,13 @@ static bool resolver_wait(struct resolver *r, struct lookup *lookup, const char 
         question_get_answer(q, ret);
         return false;
     }
-    if (!q && r->stats.questions >= RESOLVE_QUESTIONS_MAX) {
+    if (!q && !resolver_has_room(r, lookup->uid)) {
         ret->code = ERROR_OVER_LIMIT;
         ret->reason = "too many names are being looked up";
         return false;
     }
     if (!q)
-        q = question_new(r, name);
+        q = question_new(r, name, lookup->uid);
     if (!q) {
         ret->code = ERROR_NO_RESOURCES;
         ret->reason = "out of memory";
@@ -342,9 +362,10 @@ static bool resolver_wait(struct resolver *r, struct lookup *lookup, const char 
     return true;
 }
 
-void lookup_init(struct lookup *lookup, sa_family_t family, lookup_fn *fn)
+void lookup_init(struct lookup *lookup, sa_family_t family, uid_t uid, lookup_fn *fn)
 {
     lookup->fn = fn;
+    lookup->uid = uid;
     lookup->family = family;
     list_init(&lookup->node);
 }
