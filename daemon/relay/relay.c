@@ -26,6 +26,7 @@ static void filled(struct channel *channel, int res);
 static void flushed(struct channel *channel, int res);
 static void idle_over(struct timer *timer);
 static void lifetime_over(struct timer *timer);
+static void look_for_stall(struct timer *timer);
 static void flush(struct relay *relay);
 
 struct relay *relay_new_consume(struct channel *channel, int client_fd,
@@ -47,6 +48,7 @@ struct relay *relay_new_consume(struct channel *channel, int client_fd,
     op_init(&relay->down_op, down_done);
     timer_init(&relay->idle_timer, idle_over);
     timer_init(&relay->lifetime_timer, lifetime_over);
+    timer_init(&relay->stall_timer, look_for_stall);
     return relay;
 }
 
@@ -84,6 +86,7 @@ static void end(struct relay *relay, enum relay_end how)
     relay->end = how;
     ring_timer_clear(ring, &relay->idle_timer);
     ring_timer_clear(ring, &relay->lifetime_timer);
+    ring_timer_clear(ring, &relay->stall_timer);
     ring_cancel(ring, &relay->up_op);
     ring_cancel(ring, &relay->down_op);
     channel_cancel(&relay->channel);
@@ -230,6 +233,33 @@ static void up_continue(struct relay *relay)
     }
 }
 
+static void watch_for_stall(struct relay *relay)
+{
+    ring_timer_set(relay->channel.ring, &relay->stall_timer,
+                   ring_now_us(relay->channel.ring) + RELAY_STALL_US);
+}
+
+/* While the target takes nothing the client is not read, so that its end is not seen either. One
+ * that has closed both sides does not wait for ever: its relay counts against its user's limit. */
+static void look_for_stall(struct timer *timer)
+{
+    struct relay *relay = container_of(timer, struct relay, stall_timer);
+    struct pollfd client = {.fd = relay->client_fd};
+    size_t left = relay->channel.sending_size;
+
+    if (!op_is_pending(&relay->channel.flush_op))
+        return;
+    if (relay->stalled_sent != relay->bytes_sent || relay->stalled_left != left)
+        relay->n_stalls = 0;
+    relay->stalled_sent = relay->bytes_sent;
+    relay->stalled_left = left;
+    if (++relay->n_stalls > RELAY_STALLS_MAX && poll(&client, 1, 0) > 0 &&
+        client.revents & (POLLHUP | POLLERR))
+        relay_stop(relay, RELAY_END_RESET);
+    else
+        watch_for_stall(relay);
+}
+
 static void flush(struct relay *relay)
 {
     int r;
@@ -241,6 +271,8 @@ static void flush(struct relay *relay)
         end(relay, RELAY_END_RESET);
     else if (r == 0)
         up_continue(relay);
+    else if (!relay->stall_timer.is_set)
+        watch_for_stall(relay);
 }
 
 static void flushed(struct channel *channel, int res)

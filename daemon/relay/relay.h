@@ -12,7 +12,9 @@
 #include "daemon/ring/ring.h"
 #include "proto/error.h"
 
-#define RELAY_BUFFER CHANNEL_BUFFER /* bytes each way */
+#define RELAY_BUFFER     CHANNEL_BUFFER          /* bytes each way */
+#define RELAY_STALL_US   (5 * UINT64_C(1000000)) /* how often a flush under way is looked at */
+#define RELAY_STALLS_MAX 6 /* without progress, for a client that has closed */
 
 struct relay;
 /* Called once, when nothing of the relay is in flight; the owner frees it. */
@@ -36,6 +38,10 @@ struct relay {
     struct op down_op;       /* sends to the client */
     struct timer idle_timer;
     struct timer lifetime_timer;
+    struct timer stall_timer; /* set while something is being flushed */
+    uint64_t stalled_sent;    /* where the flush was when it was last looked at */
+    size_t stalled_left;
+    unsigned n_stalls;   /* how often in a row it was still there */
     const uint8_t *down; /* still to be sent to the client */
     size_t down_size;
     bool is_up_done;      /* the client's bytes and their end are with the target */
