@@ -141,9 +141,11 @@ static int stop_workers(struct daemon *d)
     for (unsigned i = 0; i < d->n_workers; i++)
         worker_order(d->workers[i], WORKER_DRAIN);
     for (unsigned i = 0; i < d->n_workers; i++) {
-        if (worker_join_free(d->workers[i]) < 0)
+        if (worker_join(d->workers[i]) < 0)
             status = EXIT_FAILURE;
     }
+    for (unsigned i = 0; i < d->n_workers; i++)
+        d->workers[i] = worker_free(d->workers[i]);
     return status;
 }
 

@@ -271,11 +271,12 @@ static int start_thread(struct worker *w)
     return r;
 }
 
-static void worker_free(struct worker *w)
+struct worker *worker_free(struct worker *w)
 {
     fd_close(w->wake_fd);
     sem_destroy(&w->ready);
     free(w);
+    return NULL;
 }
 
 int worker_new(struct worker **ret, struct worker_shared *shared, const char **ret_error)
@@ -324,12 +325,8 @@ void worker_order(struct worker *w, enum worker_order order)
     (void)n;
 }
 
-int worker_join_free(struct worker *w)
+int worker_join(struct worker *w)
 {
-    int r;
-
     pthread_join(w->thread, NULL);
-    r = w->result;
-    worker_free(w);
-    return r;
+    return w->result;
 }

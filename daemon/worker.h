@@ -31,5 +31,7 @@ enum worker_order {
 
 /* From another thread. */
 void worker_order(struct worker *worker, enum worker_order order);
-/* Waits for its end (after WORKER_DRAIN) and frees it. Returns 0, or -errno if it broke down. */
-int worker_join_free(struct worker *worker);
+/* Waits for its end (after WORKER_DRAIN). Returns 0, or -errno if it broke down. */
+int worker_join(struct worker *worker);
+/* When all have been joined, for those that still run read the counters of each. */
+struct worker *worker_free(struct worker *worker);
