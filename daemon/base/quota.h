@@ -10,9 +10,10 @@ enum quota_kind {
     QUOTA_PENDING, /* connections being set up or not yet delivered */
     QUOTA_RELAYS,
     QUOTA_SESSIONS, /* of the user, whatever the rules: on the account of the rule "" */
+    QUOTA_OUTGOING, /* bytes of messages to him that are not yet sent, likewise */
 };
 
-#define QUOTA_KINDS 3
+#define QUOTA_KINDS 4
 
 struct quota_table;
 struct quota;

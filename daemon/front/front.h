@@ -8,11 +8,12 @@
 #include "daemon/policy/config.h"
 #include "proto/wire.h"
 
-#define SESSIONS_MAX          16384 /* per worker */
-#define SESSIONS_PER_USER_MAX 4096  /* in all workers */
-#define SESSION_PENDING_MAX   4096  /* requests in flight in one session, whatever the rules say */
-#define SESSION_OUTBOX_EXTRA  64    /* messages waiting besides results; beyond: it is dropped */
-#define SEND_PARALLEL_MAX     128   /* messages of one session with the kernel at once */
+#define SESSIONS_MAX          16384                /* per worker */
+#define SESSIONS_PER_USER_MAX 4096                 /* in all workers */
+#define OUTGOING_PER_USER_MAX (UINT32_C(64) << 20) /* bytes of messages not yet sent, likewise */
+#define SESSION_PENDING_MAX   4096 /* requests in flight in one session, whatever the rules say */
+#define SESSION_OUTBOX_EXTRA  64   /* messages waiting besides results; beyond: it is dropped */
+#define SEND_PARALLEL_MAX     128  /* messages of one session with the kernel at once */
 #define DELIVERY_TIMEOUT_US   (30 * UINT64_C(1000000)) /* for a client to take a result */
 #define REQUEST_BUCKETS       4096                     /* of the table of requests by id */
 

@@ -141,16 +141,28 @@ void peer_close(struct peer *peer)
     peer_free_if_idle(peer);
 }
 
+static void outgoing_free_unfilled(struct peer *peer, struct outgoing *out, size_t n)
+{
+    quota_release(peer->quota, QUOTA_OUTGOING, (unsigned)(sizeof *out + n));
+    if (out)
+        free(out->fds);
+    free(out);
+}
+
 struct outgoing *outgoing_new(struct peer *peer, const void *data, size_t n, size_t n_fds)
 {
-    struct outgoing *out = malloc(sizeof *out + n);
+    struct outgoing *out;
 
-    if (!out)
+    if (!quota_charge(peer->quota, QUOTA_OUTGOING, (unsigned)(sizeof *out + n),
+                      OUTGOING_PER_USER_MAX))
         return NULL;
-    memset(out, 0, offsetof(struct outgoing, msg));
-    out->fds = n_fds > 0 ? malloc(n_fds * sizeof *out->fds) : NULL;
-    if (n_fds > 0 && !out->fds) {
-        free(out);
+    out = malloc(sizeof *out + n);
+    if (out) {
+        memset(out, 0, offsetof(struct outgoing, msg));
+        out->fds = n_fds > 0 ? malloc(n_fds * sizeof *out->fds) : NULL;
+    }
+    if (!out || (n_fds > 0 && !out->fds)) {
+        outgoing_free_unfilled(peer, out, n);
         return NULL;
     }
     list_init(&out->node);
@@ -169,8 +181,7 @@ struct outgoing *outgoing_free(struct outgoing *out)
         return NULL;
     for (size_t i = 0; i < out->n_fds; i++)
         ring_close_consume_fd(out->peer->front->env.ring, out->fds[i]);
-    free(out->fds);
-    free(out);
+    outgoing_free_unfilled(out->peer, out, out->n);
     return NULL;
 }
 
