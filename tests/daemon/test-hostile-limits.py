@@ -1,0 +1,106 @@
+"""What one client takes that no quota of a request counts: places for names being looked up, memory for
+answers that nobody fetches; and ends that come in an unusual order."""
+# time-limit: 180
+import contextlib
+import socket
+import time
+
+import fdialtest
+import rig
+from rig import attr, message
+
+OVER_LIMIT = 7
+N_NAMES = 4500    # more than a worker looks up at the same time
+N_SESSIONS = 50   # with 4000 answers each some 150 MB, if nobody minds
+MEMORY_MAX_KIB = 100 * 1024
+CLIENTS = f'{{ "uid:{rig.UID}", "uid:{fdialtest.CLIENT_UID}" }}'
+
+
+class HostileLimits(rig.Case):
+    def setUp(self):
+        super().setUp()
+        self.origin = self.serve(fdialtest.Echo())
+        self.target = f"tcp://127.0.0.1:{self.origin.port}"
+
+    def start(self, workers=1, more=""):
+        config = f"workers = {workers}\n{more}" + rig.rule(client=CLIENTS, max_pending="64")
+        return self.start_daemon(config, log_level="warning")
+
+    def test_results_that_arrive_after_the_end(self):
+        """Results wait for room in the socket; then the client ends its side and takes them. The daemon
+        sees the end first, some results go out all the same, and their relays outlive the session."""
+        daemon = self.start()
+        state = rig.State(daemon)
+        for n_unread in range(60, 500, 20):
+            with contextlib.closing(rig.Session(daemon.socket)) as s:
+                for _ in range(n_unread):
+                    s.submit("no target")
+                s.submit(self.target, handover=rig.RELAY)
+                time.sleep(0.03)
+                s.socket.shutdown(socket.SHUT_WR)
+                while m := s.recv():
+                    for fd in m.fds:
+                        socket.socket(fileno=fd).close()
+        state.check()
+
+    def test_names_given_up(self):
+        """They are still being looked up, but leave room for those of others."""
+        fdialtest.need_root()
+        names = self.name_server("* - SILENT\ngood.test 60 A 127.0.0.1\n")
+        daemon = self.start(more=f'nameservers = "127.0.0.1:{names.port}"\n')
+
+        def flood():
+            with contextlib.closing(rig.Session(daemon.socket)) as s:
+                for i in range(1, N_NAMES):
+                    s.submit(f"tcp://n{i}.test:80")
+                    s.send(message(rig.CANCEL, i))
+                    code = s.recv_kind(rig.RESULT).code
+                return code
+
+        self.assertEqual(fdialtest.call_as(flood, uid=fdialtest.CLIENT_UID), str(OVER_LIMIT))
+        result = self.session(daemon).connect(f"tcp://good.test:{self.origin.port}")
+        self.assertEqual(result.code, 0, result)
+
+    def test_answers_that_nobody_fetches(self):
+        """In many sessions, each with as many as it may have."""
+        fdialtest.need_root()
+        daemon = self.start()
+        before = daemon.rss_kib()
+
+        def ask():
+            sessions = [rig.Session(daemon.socket) for _ in range(N_SESSIONS)]
+            for s in sessions:
+                try:
+                    for i in range(4000):
+                        s.send(message(rig.CONNECT, i, attr(rig.TARGET, "no target")))
+                except OSError:
+                    pass
+            return fdialtest.rss_kib(daemon.pid)
+
+        after = int(fdialtest.call_as(ask, uid=fdialtest.CLIENT_UID))
+        if not fdialtest.IS_SLOW:  # sanitizers keep what is freed
+            self.assertLess(after - before, MEMORY_MAX_KIB)
+        self.assertEqual(self.session(daemon).connect(self.target).code, 0)
+
+    def test_status_while_draining(self):
+        """Some workers have ended, one still has a relay and answers."""
+        daemon = self.start(workers=4, more='drain-timeout = "3"\n')
+        sessions = [self.session(daemon) for _ in range(12)]
+        for s in sessions:
+            self.dial(s, self.target, handover=rig.RELAY)
+        for s in sessions[:-1]:
+            s.close()
+        for s in self.opened[1:-1]:
+            s.close()
+        daemon.process.terminate()
+        time.sleep(0.5)
+        try:
+            self.assertTrue(sessions[-1].status())
+        except OSError:
+            pass  # it came to its end already
+        sessions[-1].close()
+        self.assertEqual(daemon.process.wait(rig.WAIT_S), 0, daemon.log()[-4000:])
+
+
+if __name__ == "__main__":
+    fdialtest.main()
