@@ -25,7 +25,7 @@ struct ring {
     struct list tasks;
     struct io_uring_buf_ring *buffer_ring;
     uint8_t *buffers;
-    struct msghdr message_header; /* what multishot receives leave room for */
+    struct msghdr message_header;       /* what multishot receives leave room for */
     struct sockaddr_storage *addresses; /* one a submission entry, see ring_connect() */
     struct completion batch[RING_COMPLETIONS];
 #ifdef FDIAL_FAULT_INJECTION

@@ -97,8 +97,8 @@ void ring_recv(struct ring *ring, struct op *op, int fd, void *buf, size_t n, in
 void ring_send(struct ring *ring, struct op *op, int fd, const void *buf, size_t n, int flags);
 void ring_sendmsg(struct ring *ring, struct op *op, int fd, const struct msghdr *msg, int flags);
 void ring_poll(struct ring *ring, struct op *op, int fd, short events);
-/* Multishot: calls back with the events (POLLRDHUP, POLLHUP, POLLERR are always among those waited for)
- * each time the fd's state changes, until !op_is_pending. */
+/* Multishot: calls back with the events (POLLRDHUP, POLLHUP, POLLERR are always among those waited
+ * for) each time the fd's state changes, until !op_is_pending. */
 void ring_poll_changes(struct ring *ring, struct op *op, int fd);
 void ring_read(struct ring *ring, struct op *op, int fd, void *buf, size_t n);
 

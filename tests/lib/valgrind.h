@@ -1,4 +1,5 @@
-/* For the few tests that cannot hold under valgrind, because it stands between them and the kernel. */
+/* For the few tests that cannot hold under valgrind, because it stands between them and the kernel.
+ */
 #pragma once
 
 #include <stdbool.h>
