@@ -6,4 +6,5 @@ libproto_la_SOURCES = \
 	proto/message.c proto/message_decode.c proto/message.h \
 	proto/target.c proto/target.h \
 	proto/wire.c proto/wire.h
-EXTRA_DIST += proto/PROTOCOL.md
+# Who writes a client of his own works from this.
+dist_doc_DATA += proto/PROTOCOL.md
