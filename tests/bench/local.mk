@@ -24,10 +24,13 @@ tests_bench_curl_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
 tests_bench_curl_LDADD = $(CURL_LIBS)
 endif
 
-bench: all $(bench_programs)
+# Not as prerequisites: `all` is a make of its own, and the two would build the same at once.
+bench-programs:
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) all-am $(bench_programs)
+bench: bench-programs
 	@$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/tests/bench/bench.py
-bench-quick: all $(bench_programs)
+bench-quick: bench-programs
 	@$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/tests/bench/bench.py --quick
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-programs
 
 EXTRA_DIST += tests/bench/bench.py tests/bench/RESULTS.md
