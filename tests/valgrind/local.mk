@@ -19,7 +19,7 @@ check-valgrind:
 		TESTS='$(filter tests/unit/%,$(check_PROGRAMS)) tests/valgrind/daemon.py'
 .PHONY: check-valgrind
 
-EXTRA_DIST += tests/valgrind/daemon.py tests/valgrind/valgrind.supp
+EXTRA_DIST += tests/lib/valgrind.h tests/valgrind/daemon.py tests/valgrind/valgrind.supp
 clean-local: clean-valgrind
 clean-valgrind:
 	-rm -f tests/valgrind/daemon.log tests/valgrind/daemon.trs tests/valgrind/suite.log
