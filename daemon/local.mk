@@ -19,7 +19,7 @@ libring_fault_la_CFLAGS = $(libring_la_CFLAGS) -DFDIAL_FAULT_INJECTION $(MEMCHEC
 libring_fault_la_LIBADD = $(libring_la_LIBADD)
 
 libdaemon_la_SOURCES = \
-	daemon/base/address.h \
+	daemon/base/address.c daemon/base/address.h \
 	daemon/base/clock.h \
 	daemon/base/counters.h \
 	daemon/base/escape.c daemon/base/escape.h \

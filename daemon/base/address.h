@@ -1,8 +1,9 @@
-/* An IP address, and the words for what kind of place one is. What belongs to which class, resolve/
- * judges; policy/ only reads the words. */
+/* An IP address, what is embedded in it, and the words for what kind of place one is. What belongs
+ * to which class, resolve/ judges; policy/ only reads the words. */
 #pragma once
 
 #include <netinet/in.h>
+#include <stddef.h>
 
 struct address {
     sa_family_t family; /* AF_INET or AF_INET6 */
@@ -26,3 +27,10 @@ enum address_class {
     ADDRESS_CLASS_LIST(X)
 #undef X
 };
+
+#define EMBEDDED_IPV4_MAX 2
+
+/* The IPv4 addresses inside an IPv6 one: mapped and compatible (RFC 4291, 2.5.5), NAT64 (RFC 6052,
+ * RFC 8215), 6to4 (RFC 3056), Teredo server and client (RFC 4380). Returns how many readings
+ * there are, 0 to 2. */
+size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[EMBEDDED_IPV4_MAX]);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/address.h"
 #include "proto/cleanup.h"
 
 /* An error sentence and -EINVAL in one. */
@@ -322,34 +323,14 @@ bool pattern_matches(const struct pattern *pattern, const struct target *target)
     return is_service_matched(pattern, target) && is_host_matched(pattern, target);
 }
 
-/* Where IPv6 addresses carry IPv4 ones: RFC 4291, 2.5.5 (compatible, mapped); RFC 6052, 2.1 and
- * RFC 8215 (NAT64); RFC 3056, 2 (6to4); RFC 4380, 4 (Teredo: the server, and the client inverted).
- */
-static const struct {
-    uint8_t prefix[12];
-    unsigned bits;
-    unsigned offset;
-    uint8_t inverted;
-} embeddings[] = {
-    {{0}, 96, 12, 0},
-    {{[10] = 0xff, 0xff}, 96, 12, 0},
-    {{0x00, 0x64, 0xff, 0x9b}, 96, 12, 0},
-    {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, 12, 0},
-    {{0x20, 0x02}, 16, 2, 0},
-    {{0x20, 0x01, 0x00, 0x00}, 32, 4, 0},
-    {{0x20, 0x01, 0x00, 0x00}, 32, 12, 0xff},
-};
-
-static bool is_embedded_matched(const struct pattern *p, const uint8_t *address)
+static bool is_embedded_matched(const struct pattern *p, const struct in6_addr *ipv6)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(embeddings); i++) {
-        uint8_t ipv4[4];
+    const struct address address = {.family = AF_INET6, .ipv6 = *ipv6};
+    struct in_addr inner[EMBEDDED_IPV4_MAX];
+    size_t n = address_embedded_ipv4(&address, inner);
 
-        if (!has_prefix(address, embeddings[i].prefix, embeddings[i].bits))
-            continue;
-        for (size_t j = 0; j < sizeof ipv4; j++)
-            ipv4[j] = address[embeddings[i].offset + j] ^ embeddings[i].inverted;
-        if (has_prefix(ipv4, p->prefix, p->prefix_bits))
+    for (size_t i = 0; i < n; i++) {
+        if (has_prefix((const uint8_t *)&inner[i], p->prefix, p->prefix_bits))
             return true;
     }
     return false;
@@ -372,7 +353,7 @@ bool pattern_matches_any_form(const struct pattern *pattern, const struct target
     if (pattern->host_kind != PATTERN_PREFIX || !is_service_matched(pattern, target))
         return false;
     if (target->host_kind == HOST_IPV6 && !pattern->is_ipv6)
-        return is_embedded_matched(pattern, target->ipv6.s6_addr);
+        return is_embedded_matched(pattern, &target->ipv6);
     if (target->host_kind == HOST_IPV4 && pattern->is_ipv6)
         return is_mapped_form_matched(pattern, &target->ipv4);
     return false;

@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <stdbool.h>
-#include <string.h>
 
 #include "proto/cleanup.h"
 
@@ -84,62 +83,6 @@ static enum address_class class_of_ipv6(const struct in6_addr *ipv6)
             return block->class;
     }
     return ADDRESS_CLASS_NONE;
-}
-
-static struct in_addr ipv4_at(const struct in6_addr *ipv6, size_t offset, uint8_t mask)
-{
-    struct in_addr ipv4;
-    uint8_t bytes[sizeof ipv4];
-
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = ipv6->s6_addr[offset + i] ^ mask;
-    memcpy(&ipv4, bytes, sizeof ipv4);
-    return ipv4;
-}
-
-static bool has_prefix(const struct in6_addr *ipv6, const char *prefix, size_t n)
-{
-    return memcmp(ipv6->s6_addr, prefix, n) == 0;
-}
-
-/* The local-use NAT64 prefix is cut into networks by its operator, at 48, 56, 64 or 96 bits, which
- * the address does not tell (RFC 8215, RFC 6052, 2.2). With zeros in bits 64 to 95 it is a /96 or
- * it embeds nothing connectable; anything else could be read in two ways and gets the address
- * 0.0.0.0. */
-static struct in_addr local_nat64_ipv4(const struct in6_addr *ipv6)
-{
-    static const uint8_t zeros[4];
-
-    if (memcmp(ipv6->s6_addr + 8, zeros, sizeof zeros) != 0)
-        return (struct in_addr){0};
-    return ipv4_at(ipv6, 12, 0);
-}
-
-size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[EMBEDDED_IPV4_MAX])
-{
-    const struct in6_addr *ipv6 = &address->ipv6;
-
-    if (address->family != AF_INET6 || IN6_IS_ADDR_LOOPBACK(ipv6))
-        return 0;
-    if (IN6_IS_ADDR_V4MAPPED(ipv6) || has_prefix(ipv6, "\0\0\0\0\0\0\0\0\0\0\0", 12) ||
-        has_prefix(ipv6, "\0\x64\xff\x9b\0\0\0\0\0\0\0", 12)) {
-        ret[0] = ipv4_at(ipv6, 12, 0);
-        return 1;
-    }
-    if (has_prefix(ipv6, "\0\x64\xff\x9b\0\1", 6)) {
-        ret[0] = local_nat64_ipv4(ipv6);
-        return 1;
-    }
-    if (has_prefix(ipv6, "\x20\x02", 2)) {
-        ret[0] = ipv4_at(ipv6, 2, 0);
-        return 1;
-    }
-    if (has_prefix(ipv6, "\x20\x01\0\0", 4)) {
-        ret[0] = ipv4_at(ipv6, 4, 0);
-        ret[1] = ipv4_at(ipv6, 12, 0xff); /* the client's, inverted: RFC 4380, 4 */
-        return 2;
-    }
-    return 0;
 }
 
 static unsigned class_rank(enum address_class class)

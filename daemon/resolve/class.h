@@ -2,7 +2,6 @@
  * IPv4 address counts as what it embeds. IANA special-purpose registries (RFC 6890 and updates). */
 #pragma once
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/base/address.h"
@@ -14,11 +13,6 @@
 enum address_class address_class(const struct address *address);
 /* "none" for ADDRESS_CLASS_NONE. */
 const char *address_class_name(enum address_class class);
-
-/* The IPv4 addresses inside an IPv6 one: mapped and compatible (RFC 4291, 2.5.5), NAT64 (RFC 6052,
- * RFC 8215), 6to4 (RFC 3056), Teredo server and client (RFC 4380). Returns how many, 0 to 2. */
-#define EMBEDDED_IPV4_MAX 2
-size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[EMBEDDED_IPV4_MAX]);
 
 /* The host's own addresses in this network namespace, loopback excepted, read again at most once a
  * second. When they cannot be read again, the last ones stay. */
