@@ -232,3 +232,27 @@ void channel_close_write(struct channel *channel)
     if (channel->n_layers > 0)
         tls_session_close(channel_top(channel));
 }
+
+void channel_shutdown_write(struct channel *channel)
+{
+    shutdown(channel->fd, SHUT_WR);
+}
+
+void channel_get_local(const struct channel *channel, struct sockaddr_storage *ret)
+{
+    socklen_t n = sizeof *ret;
+
+    if (getsockname(channel->fd, (struct sockaddr *)ret, &n) < 0)
+        ret->ss_family = AF_UNSPEC;
+}
+
+int channel_take_fd(struct channel *channel)
+{
+    assert(channel_is_idle(channel) && channel->n_layers == 0 && channel->in_size == 0);
+    return TAKE_FD(channel->fd);
+}
+
+bool channel_is_flushing(const struct channel *channel)
+{
+    return op_is_pending(&channel->flush_op);
+}

@@ -62,5 +62,13 @@ int channel_write(struct channel *channel, const void *data, size_t n);
 /* The end of our bytes: a close_notify on the top layer, to be flushed. */
 void channel_close_write(struct channel *channel);
 
+/* The end of our bytes on the socket itself, after everything was flushed. */
+void channel_shutdown_write(struct channel *channel);
+/* Where the kernel says our end of the socket is; ss_family AF_UNSPEC when it does not. */
+void channel_get_local(const struct channel *channel, struct sockaddr_storage *ret);
+/* Takes the socket out of a channel without layers and with nothing pending. */
+int channel_take_fd(struct channel *channel);
+
+bool channel_is_flushing(const struct channel *channel);
 void channel_cancel(struct channel *channel);
 bool channel_is_idle(const struct channel *channel);

@@ -130,14 +130,11 @@ void request_send_failure(struct peer *peer, uint64_t id, struct text target,
 static void fill_success(struct message_result *result, const struct conn *conn,
                          struct tls_info *info)
 {
-    socklen_t n = sizeof result->local;
-
     result->handoff = (uint8_t)conn->handoff;
     fill_progress(result, conn);
     /* Of a socket it gets itself the client can ask the kernel. */
-    if (conn->handoff == HANDOFF_RELAY &&
-        getsockname(conn->channel.fd, (struct sockaddr *)&result->local, &n) < 0)
-        result->local.ss_family = AF_UNSPEC;
+    if (conn->handoff == HANDOFF_RELAY)
+        channel_get_local(&conn->channel, &result->local);
     if (channel_top(&conn->channel)) {
         tls_session_info(channel_top(&conn->channel), info);
         result->tls_version = info->version;
@@ -163,7 +160,7 @@ static int take_fd(struct request *request, struct conn *conn, int *ret_fd)
     int r;
 
     if (conn->handoff == HANDOFF_TCP) {
-        *ret_fd = TAKE_FD(conn->channel.fd);
+        *ret_fd = channel_take_fd(&conn->channel);
         return 0;
     }
     if (request->n_relays_charged > 0)

@@ -95,6 +95,19 @@ static void count_end(struct counters *counters, enum relay_end end)
     }
 }
 
+/* What TLS had to complain of is known here alone: the client is told `reset`. */
+static void log_end(const struct relay *relay)
+{
+    const struct tls_session *session = channel_top(&relay->channel);
+    const struct failure *failure = session ? tls_session_failure(session) : NULL;
+    bool is_failed = failure && failure->code != ERROR_NONE;
+
+    log_debug("relay ended: %s, %llu bytes sent, %llu received%s%s%s%s", relay_end_name(relay->end),
+              (unsigned long long)relay->bytes_sent, (unsigned long long)relay->bytes_received,
+              is_failed ? ": " : "", is_failed ? error_text(failure->code) : "",
+              is_failed && failure->detail[0] ? ": " : "", is_failed ? failure->detail : "");
+}
+
 static void tell_peer(const struct front_relay *r)
 {
     const struct message_ended ended = {.end = (uint8_t)r->relay->end,
@@ -117,8 +130,7 @@ static void relay_ended(struct relay *relay)
     counter_add(&counters->relay_bytes_sent, relay->bytes_sent);
     counter_add(&counters->relay_bytes_received, relay->bytes_received);
     count_end(counters, relay->end);
-    log_debug("relay ended: %s, %llu bytes sent, %llu received", relay_end_name(relay->end),
-              (unsigned long long)relay->bytes_sent, (unsigned long long)relay->bytes_received);
+    log_end(relay);
     tell_peer(r);
     front_relay_free(r);
 }

@@ -3,6 +3,7 @@
  */
 #include "daemon/front/report.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -127,6 +128,7 @@ void report_status(struct peer *peer, uint64_t id)
     const struct status_source *status = front->status;
     const struct ring_features *features = ring_features(front->env.ring);
     struct wire_writer w;
+    int r;
 
     wire_begin(&w, front->scratch, sizeof front->scratch, WIRE_STATUS_REPLY, id);
     put_stat(&w, "version", PACKAGE_VERSION);
@@ -139,6 +141,7 @@ void report_status(struct peer *peer, uint64_t id)
         put_number(&w, "rules", front->config->n_rules);
         put_counters(&w, status);
     }
-    if (wire_end(&w) == 0)
-        peer_send_bytes(peer, front->scratch, (ssize_t)w.length);
+    r = wire_end(&w);
+    assert(r == 0);
+    peer_send_bytes(peer, front->scratch, r < 0 ? r : (ssize_t)w.length);
 }

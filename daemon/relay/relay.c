@@ -140,13 +140,13 @@ static void up_broken(struct relay *relay, int error)
     }
     relay->is_up_done = true;
     shutdown(relay->client_fd, SHUT_RD);
-    shutdown(relay->channel.fd, SHUT_WR);
+    channel_shutdown_write(&relay->channel);
     end_if_done(relay);
 }
 
 static void up_finished(struct relay *relay)
 {
-    shutdown(relay->channel.fd, SHUT_WR);
+    channel_shutdown_write(&relay->channel);
     relay->is_up_done = true;
     end_if_done(relay);
     if (relay->is_ending)
@@ -247,7 +247,7 @@ static void look_for_stall(struct timer *timer)
     struct pollfd client = {.fd = relay->client_fd};
     size_t left = relay->channel.sending_size;
 
-    if (!op_is_pending(&relay->channel.flush_op))
+    if (!channel_is_flushing(&relay->channel))
         return;
     if (relay->stalled_sent != relay->bytes_sent || relay->stalled_left != left)
         relay->n_stalls = 0;
@@ -264,7 +264,7 @@ static void flush(struct relay *relay)
 {
     int r;
 
-    if (op_is_pending(&relay->channel.flush_op))
+    if (channel_is_flushing(&relay->channel))
         return;
     r = channel_flush(&relay->channel);
     if (r < 0)
@@ -319,7 +319,7 @@ static void down_continue(struct relay *relay)
         end(relay, RELAY_END_RESET);
         return;
     }
-    if (relay->channel.n_layers > 0 && !relay->is_up_done)
+    if (channel_top(&relay->channel) && !relay->is_up_done)
         flush(relay);
 }
 
@@ -333,7 +333,7 @@ static void filled(struct channel *channel, int res)
         touch(relay);
         down_continue(relay);
     } else if (res == 0) {
-        relay->is_truncated = channel->n_layers > 0;
+        relay->is_truncated = channel_top(channel) != NULL;
         down_finished(relay);
     } else {
         end(relay, RELAY_END_RESET);

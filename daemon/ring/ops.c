@@ -6,19 +6,25 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#define SUBMIT_TRIES_MAX 100000
 
 /* linux/io_uring.h of 6.7: struct io_uring_sqe as a socket command uses it */
 #define SOCKET_CMD_SETSOCKOPT 3
 #define SQE_LEVEL(sqe)        ((uint32_t *)&(sqe)->addr)[0]
 #define SQE_OPTNAME(sqe)      ((uint32_t *)&(sqe)->addr)[1]
 
+/* Submitting makes room. It may fail for lack of memory for a moment, but not for ever. */
 struct io_uring_sqe *ring_get_sqe(struct ring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
 
-    while (!sqe) {
+    for (unsigned tries = 0; !sqe; tries++) {
+        if (tries == SUBMIT_TRIES_MAX)
+            abort();
         ring->n_enters++;
         io_uring_submit(&ring->uring);
         if (ring->is_sqpoll)
