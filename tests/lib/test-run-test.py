@@ -62,6 +62,9 @@ class RunTest(unittest.TestCase):
         code, out = self.run_script("echo no widget here; exit 77", **expect)
         self.assertEqual(code, 77)
         self.assertIn("skip: no widget here", out)
+        code, out = self.run_script("echo no widget here; exit 77", **expect,
+                                    abs_top_srcdir=os.path.join(self.dir, "tests", ".."))
+        self.assertEqual(code, 77, out)
         code, out = self.run_script("echo no gadget; exit 77", **expect)
         self.assertEqual(code, 1)
         self.assertIn("skip not allowed: no gadget", out)
