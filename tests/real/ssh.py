@@ -70,12 +70,12 @@ class Ssh(fdialtest.Case):
             return done.stdout
 
         top = self.directory()
-        git("init", "-q", f"{top}/work")
-        with open(f"{top}/work/data", "wb") as f:
+        git("init", "-q", f"{top}/tree")
+        with open(f"{top}/tree/data", "wb") as f:
             f.write(os.urandom(1 << 20))
-        git("-C", f"{top}/work", "add", "data")
-        git("-C", f"{top}/work", "commit", "-qm", "data")
-        git("clone", "-q", "--bare", f"{top}/work", f"{top}/origin.git")
+        git("-C", f"{top}/tree", "add", "data")
+        git("-C", f"{top}/tree", "commit", "-qm", "data")
+        git("clone", "-q", "--bare", f"{top}/tree", f"{top}/origin.git")
         options = shlex.join(["ssh", *self.origin.ssh_options("127.0.0.1")])
         for n, daemon in enumerate(self.daemons):
             clone = f"{top}/clone-{n}"
@@ -83,9 +83,9 @@ class Ssh(fdialtest.Case):
                          ["-C", clone, "push", "-q", "origin", f"HEAD:refs/heads/from-{n}"]):
                 done = self.run_in(daemon, ["git", *argv], env=env | {"GIT_SSH_COMMAND": options})
                 self.assertEqual((done.returncode, done.stderr), (0, b""))
-            self.assertEqual(peers.read(f"{clone}/data"), peers.read(f"{top}/work/data"))
+            self.assertEqual(peers.read(f"{clone}/data"), peers.read(f"{top}/tree/data"))
             self.assertEqual(git("-C", f"{top}/origin.git", "rev-parse", f"from-{n}"),
-                             git("-C", f"{top}/work", "rev-parse", "HEAD"))
+                             git("-C", f"{top}/tree", "rev-parse", "HEAD"))
 
     def test_refused(self):
         """ssh fails with what fdial says."""
