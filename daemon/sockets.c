@@ -4,20 +4,25 @@
 #include "daemon/sockets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #include "proto/cleanup.h"
 #include "proto/wire.h"
 
-#define BACKLOG 4096
+#define BACKLOG       4096
+#define LOCK_TRIES    100
+#define LOCK_PAUSE_NS 10000000
 
 __attribute__((format(printf, 3, 4))) static int fail(char *error, int r, const char *format, ...)
 {
@@ -140,11 +145,48 @@ static int set_owner(const char *path, bool is_user)
     return chmod(path, is_user ? 0600 : 0660) < 0 ? -errno : 0;
 }
 
+/* So that of two daemons which start together only one takes the left-over socket for stale: the
+ * other may be bound and not listening yet. Whoever can read the directory can lock it, so it is
+ * not waited for without end. Returns an fd that keeps the lock, or -1. */
+static int lock_directory(const char *path)
+{
+    CLEANUP(freep) char *directory = strdup(path);
+    char *slash = directory ? strrchr(directory, '/') : NULL;
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+    int fd;
+
+    if (!directory)
+        return -1;
+    if (slash)
+        slash[slash == directory] = '\0';
+    fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) < 0; i++)
+        nanosleep(&pause, NULL);
+    return fd;
+}
+
+static int occupy(int fd, const struct sockaddr_un *un, bool is_user)
+{
+    mode_t mask;
+    int r = remove_stale(un);
+
+    if (r < 0)
+        return r;
+    mask = umask(0177);
+    r = bind(fd, (const struct sockaddr *)un, sizeof *un) < 0 ? -errno : 0;
+    umask(mask);
+    if (r == 0)
+        r = set_owner(un->sun_path, is_user);
+    if (r == 0 && listen(fd, BACKLOG) < 0)
+        r = -errno;
+    return r;
+}
+
 static int make(struct sockets *sockets, const char *path, bool is_user, char *error)
 {
     CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_closep) int lock = -1;
     struct sockaddr_un un = {.sun_family = AF_UNIX};
-    mode_t mask;
     int r;
 
     if (fd < 0)
@@ -154,19 +196,12 @@ static int make(struct sockets *sockets, const char *path, bool is_user, char *e
                     sizeof un.sun_path - 1);
     strcpy(un.sun_path, path);
     r = make_directory(path, is_user ? 0700 : 0755);
-    if (r == 0)
-        r = remove_stale(&un);
+    if (r == 0) {
+        lock = lock_directory(path);
+        r = occupy(fd, &un, is_user);
+    }
     if (r == -EADDRINUSE)
         return fail(error, r, "%s: another daemon listens here", path);
-    if (r < 0)
-        return fail(error, r, "%s: %s", path, strerror(-r));
-    mask = umask(0177);
-    r = bind(fd, (struct sockaddr *)&un, sizeof un) < 0 ? -errno : 0;
-    umask(mask);
-    if (r == 0)
-        r = set_owner(path, is_user);
-    if (r == 0 && listen(fd, BACKLOG) < 0)
-        r = -errno;
     if (r == 0)
         r = add(sockets, fd, NULL, path);
     if (r < 0)
@@ -200,9 +235,10 @@ void sockets_close(struct sockets *sockets)
     for (size_t i = 0; i < sockets->n; i++) {
         struct listen_socket *s = &sockets->items[i];
 
-        s->fd = fd_close(s->fd);
+        /* In this order: afterwards the path may be another daemon's. */
         if (s->path)
             unlink(s->path);
+        s->fd = fd_close(s->fd);
         free(s->path);
         free(s->name);
     }

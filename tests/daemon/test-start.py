@@ -125,6 +125,26 @@ class Start(fdialtest.Case):
         done = daemon.run_cli(["connect", "--socket", daemon.sockets["agents"], target], input=b"x")
         self.assertEqual((done.returncode, done.stdout), (0, b"x"))
 
+    def test_several_at_once(self):
+        """On a socket that is left over: one gets it, the others say so and end."""
+        path, config = os.path.join(self.directory(), "s.sock"), self.config()
+        for _ in range(5):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                s.bind(path)
+            daemons = [fdialtest.popen([fdialtest.program("fdiald"), "--config", config, "--socket", path],
+                                       env=fdialtest.built_environment(), stderr=subprocess.DEVNULL)
+                       for _ in range(4)]
+            try:
+                fdialtest.wait_until(lambda: sum(d.poll() is None for d in daemons) == 1,
+                                     fdialtest.START_TIMEOUT_S, "the end of all but one")
+                with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                    s.connect(path)
+            finally:
+                for d in daemons:
+                    d.terminate()
+                    d.wait()
+            self.assertFalse(os.path.exists(path))
+
     def test_passed_socket_of_another_kind(self):
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(os.path.join(self.directory(), "stream.sock"))
