@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +21,11 @@
 #include "proto/cleanup.h"
 #include "proto/wire.h"
 
-#define BACKLOG       4096
-#define LOCK_TRIES    100
-#define LOCK_PAUSE_NS 10000000
+#define BACKLOG        4096
+#define LOCK_TRIES     100
+#define IN_USE_TRIES   3
+#define IN_USE_WAIT_MS 500
+#define LOCK_PAUSE_NS  10000000
 
 __attribute__((format(printf, 3, 4))) static int fail(char *error, int r, const char *format, ...)
 {
@@ -118,19 +121,35 @@ static int make_directory(const char *path, mode_t mode)
     return mkdir(directory, mode) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Whether somebody accepts here. The socket of a process that was killed goes on listening for a
+ * moment, until the kernel has taken its ring apart, and hangs up then: asked again. */
+static bool is_in_use(const struct sockaddr_un *un)
+{
+    for (int i = 0; i < IN_USE_TRIES; i++) {
+        CLEANUP(fd_closep)
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct pollfd hang_up = {.fd = fd};
+
+        if (fd < 0)
+            return true;
+        if (connect(fd, (const struct sockaddr *)un, sizeof *un) < 0)
+            return errno != ECONNREFUSED;
+        if (poll(&hang_up, 1, IN_USE_WAIT_MS) == 0)
+            return true;
+    }
+    return true;
+}
+
 /* A socket that nobody listens on is left over and is removed; one in use is not. */
 static int remove_stale(const struct sockaddr_un *un)
 {
-    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct stat st;
 
-    if (fd < 0)
-        return -errno;
     if (lstat(un->sun_path, &st) < 0)
         return errno == ENOENT ? 0 : -errno;
     if (!S_ISSOCK(st.st_mode))
         return -EEXIST;
-    if (connect(fd, (const struct sockaddr *)un, sizeof *un) == 0 || errno != ECONNREFUSED)
+    if (is_in_use(un))
         return -EADDRINUSE;
     return unlink(un->sun_path) < 0 ? -errno : 0;
 }

@@ -353,7 +353,8 @@ static const struct handler {
 
 static bool is_from_opener(struct peer *peer, const struct ring_message *m)
 {
-    if (!m->has_creds || m->creds.pid != peer->identity.pid)
+    /* 0: somebody outside the daemon's pid namespace, and so is everybody else there. */
+    if (!m->has_creds || m->creds.pid == 0 || m->creds.pid != peer->identity.pid)
         return false;
     if (!peer->has_sender) {
         peer->sender = m->creds;

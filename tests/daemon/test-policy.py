@@ -447,12 +447,19 @@ class Policy(rig.Case):
         daemon = self.daemon(rule())
         daemon.kill()
         self.assertTrue(os.path.exists(daemon.socket))
+        # The new one must not take the dying socket of the old one for one in use, nor must we.
         again = fdialtest.popen([fdialtest.program("fdiald"), "--config", daemon.config_path,
                                  "--socket", daemon.socket], env=fdialtest.built_environment(),
                                 stderr=subprocess.DEVNULL)
         try:
-            fdialtest.wait_until(lambda: self.is_listening(daemon.socket), rig.WAIT_S, "the new one")
-            self.assertEqual(self.ask(daemon, "tcp://127.0.0.1:1").code, 40)
+            def is_served():
+                self.assertIsNone(again.poll(), "the new one gave up")
+                try:
+                    return self.ask(daemon, "tcp://127.0.0.1:1").code == 40
+                except (AssertionError, OSError):
+                    return False
+
+            fdialtest.wait_until(is_served, rig.WAIT_S, "the new one")
             again.terminate()
             self.assertEqual(again.wait(rig.WAIT_S), 0)
         finally:
