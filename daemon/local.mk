@@ -36,6 +36,7 @@ libdaemon_la_SOURCES = \
 	daemon/conn/step_seal.c \
 	daemon/conn/step_tls.c \
 	daemon/relay/relay.c daemon/relay/relay.h \
+	daemon/front/audit.c daemon/front/audit.h \
 	daemon/front/front.h \
 	daemon/front/handoff.c \
 	daemon/front/identity.c daemon/front/identity.h \

@@ -5,6 +5,7 @@
 #include "daemon/base/list.h"
 #include "daemon/base/quota.h"
 #include "daemon/conn/conn.h"
+#include "daemon/front/audit.h"
 #include "daemon/policy/config.h"
 #include "proto/wire.h"
 
@@ -34,6 +35,7 @@ struct front {
     struct list relays;
     struct list requests[REQUEST_BUCKETS]; /* of all sessions, by session and id */
     bool is_draining;                      /* no new sessions and requests */
+    struct audit_budget audit[AUDIT_USERS];
     uint8_t scratch[WIRE_MESSAGE_MAX];
 };
 

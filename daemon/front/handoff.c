@@ -10,8 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "daemon/base/escape.h"
-#include "daemon/base/log.h"
+#include "daemon/front/audit.h"
 #include "daemon/front/relays.h"
 #include "daemon/front/request.h"
 #include "proto/cleanup.h"
@@ -59,16 +58,6 @@ static void fill_failure(struct message_result *result, const struct failure *fa
         result->detail = text_of(failure->detail);
 }
 
-static void log_failure(const struct peer *peer, const struct failure *failure, struct text target)
-{
-    char shown[LOG_LINE_MAX / 2];
-
-    escape(shown, sizeof shown, target.data, target.n);
-    log_info("uid %u pid %d: %s: %s: %s%s%s", peer->identity.uid, peer->identity.pid, shown,
-             stage_name(failure->stage), error_text(failure->code), failure->detail[0] ? ": " : "",
-             failure->detail);
-}
-
 /* The certificates are owned by the caller until the message is encoded. */
 static void fill_chain(struct message_result *result, const struct conn *conn)
 {
@@ -112,7 +101,7 @@ static void send_failure(struct peer *peer, uint64_t id, const struct failure *f
     struct front *front = peer->front;
 
     count_failure(front->counters, failure->stage);
-    log_failure(peer, failure, target);
+    audit_failure(peer, failure, target);
     fill_failure(&result, failure);
     if (conn)
         fill_progress(&result, conn);

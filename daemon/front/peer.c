@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "daemon/base/log.h"
+#include "daemon/front/audit.h"
 #include "daemon/front/identity.h"
 #include "daemon/front/relays.h"
 #include "daemon/front/report.h"
@@ -265,8 +266,7 @@ void peer_fail(struct peer *peer, enum error_code code, const char *detail)
     if (peer->is_failing || peer->is_closing)
         return;
     counter_add(&front->counters->protocol_errors, 1);
-    log_info("session of uid %u pid %d dropped: %s: %s", peer->identity.uid, peer->identity.pid,
-             error_text(code), detail);
+    audit_dropped(peer, code, detail);
     peer->is_failing = true;
     list_for_each (&peer->requests, node)
         request_abandon(container_of(node, struct request, node));

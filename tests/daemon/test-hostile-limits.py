@@ -2,6 +2,7 @@
 answers that nobody fetches; and ends that come in an unusual order."""
 # time-limit: 180
 import contextlib
+import re
 import socket
 import time
 
@@ -42,6 +43,25 @@ class HostileLimits(rig.Case):
                     for fd in m.fds:
                         socket.socket(fileno=fd).close()
         state.check()
+
+    def test_log(self):
+        """A user's mistakes are logged, but not thousands of them; how many were left out is said."""
+        daemon = self.start_daemon("workers = 1\n" + rig.rule(client=CLIENTS), log_level="info")
+        n_sent, begin = 2000, time.monotonic()
+        with contextlib.closing(rig.Session(daemon.socket)) as s:
+            for _ in range(n_sent):
+                s.submit("no target")
+                s.recv_kind(rig.RESULT)
+            seconds = int(time.monotonic() - begin) + 2
+            self.assertLessEqual(daemon.log().count("bad target"), 50 * seconds)
+            self.assertGreaterEqual(daemon.log().count("bad target"), 50)
+            time.sleep(1.1)
+            s.submit("no target")
+            s.recv_kind(rig.RESULT)
+        daemon.wait_log(r"\d+ lines about uid \d+ left out")
+        log = daemon.log()
+        left_out = sum(int(n) for n in re.findall(r"(\d+) lines about uid", log))
+        self.assertEqual(log.count("bad target") + left_out, n_sent + 1)
 
     def test_names_given_up(self):
         """They are still being looked up, but leave room for those of others."""
