@@ -354,6 +354,7 @@ int target_parse(const char *text, size_t n, struct target *ret, const char **re
 {
     struct target t = {.scheme = SCHEME_TCP};
     size_t colon = 0;
+    bool is_unknown;
     int r;
 
     if (n > TARGET_MAX) {
@@ -366,11 +367,12 @@ int target_parse(const char *text, size_t n, struct target *ret, const char **re
     }
     while (colon < n && text[colon] != ':')
         colon++;
-    if (colon == n) {
+    is_unknown = scheme_parse(text, colon, &t.scheme) < 0;
+    if (colon == n || (is_unknown && (n - colon < 3 || memcmp(text + colon, "://", 3) != 0))) {
         *ret_error = "the scheme is missing, as in https://host or tcp://host:22";
         return -EINVAL;
     }
-    if (scheme_parse(text, colon, &t.scheme) < 0) {
+    if (is_unknown) {
         *ret_error = "unknown scheme (tcp tls http https ws wss unix, or smtp imap pop3 ftp ldap"
                      " xmpp postgres mysql with +starttls)";
         return -EINVAL;

@@ -59,6 +59,9 @@ static const struct bad {
 } bad[] = {
     {"", "scheme is missing"},
     {"example.org", "scheme is missing"},
+    {"example.org:443", "scheme is missing"},
+    {"127.0.0.1:", "scheme is missing"},
+    {"[::1]:443/path", "scheme is missing"},
     {"://example.org", "unknown scheme"},
     {"gopher://h", "unknown scheme"},
     {"smtp://h", "unknown scheme"},
