@@ -40,7 +40,7 @@ static const struct option long_options[] = {
 };
 
 static const char common_help[] = "  --socket PATH       the daemon's socket\n"
-                                  "  -v                  say what happened, on stderr\n"
+                                  "  -v                  connect, exec, fdpass: say what came\n"
                                   "  -h, --help          this text\n";
 
 static const char request_help[] =
@@ -185,7 +185,7 @@ static const char *take_value(struct options *o, int number, const char *value)
         break;
     case NUMBER_FD:
         if (parse_number(value, OPTIONS_FD_MAX, &n) < 0)
-            return "--fd takes a number";
+            return "--fd takes a number, 0 to 65535";
         o->fd = (int)n;
         break;
     }
@@ -220,6 +220,25 @@ static const char *take(struct options *o, int number, const char *value)
     return take_value(o, number, value);
 }
 
+/* By its name: the last argument may be the value, or the whole of several letters. */
+static int refuse(const struct command *command, int number, const char *last)
+{
+    int known = number == '?' ? optopt : number;
+    unsigned group = group_of(known);
+    bool is_taken = group == 0 || (command->options & group) != 0;
+
+    for (const struct option *option = long_options; option->name; option++) {
+        if (option->val != known)
+            continue;
+        if (is_taken)
+            return usage_error(command, "--%s takes no value", option->name);
+        return usage_error(command, "no such option here: --%s", option->name);
+    }
+    if (known > 0 && known < NUMBER_SOCKET)
+        return usage_error(command, "no such option here: -%c", known);
+    return usage_error(command, "no such option here: %s", last);
+}
+
 bool options_parse(struct options *o, const struct command *command, int argc, char **argv,
                    int *ret_first, int *ret_status)
 {
@@ -238,7 +257,7 @@ bool options_parse(struct options *o, const struct command *command, int argc, c
             return false;
         }
         if (number == '?' || (group != 0 && (command->options & group) == 0)) {
-            *ret_status = usage_error(command, "no such option here: %s", argv[optind - 1]);
+            *ret_status = refuse(command, number, argv[optind - 1]);
             return false;
         }
         if (number == ':') {

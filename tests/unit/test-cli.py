@@ -243,6 +243,13 @@ class CliTest(unittest.TestCase):
             with self.subTest(arguments):
                 self.assertNotEqual(self.fdial(*arguments).stderr, b"")
                 self.assertEqual(self.fdial(*arguments).returncode, 2)
+        for arguments, named in ((("explain", "--timeout", "3", "tcp://a:1"), b"--timeout\n"),
+                                 (("status", "-v4"), b"-4\n"), (("check", "-x4"), b"-x\n"),
+                                 (("check", "--bogus"), b"--bogus\n"),
+                                 (("check", "--json=1"), b"--json takes no value\n"),
+                                 (("connect", "--json=1"), b"no such option here: --json\n")):
+            with self.subTest(arguments):
+                self.assertIn(named, self.fdial(*arguments).stderr)
         self.assertEqual(self.daemon.requests, [])
 
     def test_bad_target(self):
