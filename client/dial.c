@@ -33,6 +33,12 @@ static int explain_open(int error, const char *path, struct problem *p)
     case EBADF:
         problem_set(p, status, "daemon", "$FDIAL_FD does not name a socket of the daemon");
         break;
+    case EINVAL:
+        problem_set(p, status, "daemon", "--socket or $FDIAL_SOCKET is empty");
+        break;
+    case ENAMETOOLONG:
+        problem_set(p, status, "daemon", "--socket or $FDIAL_SOCKET is longer than 107 bytes");
+        break;
     case EPROTO:
         problem_set(p, status, "daemon", "%s does not speak fdial's protocol", shown);
         break;

@@ -281,6 +281,10 @@ class CliTest(unittest.TestCase):
         run = self.fdial("status", environment={"FDIAL_FD": "0"})
         self.assertEqual(run.returncode, 3)
         self.assertIn(b"$FDIAL_FD", run.stderr)
+        self.expect(self.fdial("status", "--socket", ""), 3,
+                    "fdial: status: daemon: --socket or $FDIAL_SOCKET is empty\n")
+        self.assertIn(b"longer than 107 bytes",
+                      self.fdial("status", environment={"FDIAL_SOCKET": "/" + 107 * "x"}).stderr)
 
     def test_silent_daemon(self):
         run = self.fdial("check", "--timeout", "1", "tcp://silent.test:1")
