@@ -7,28 +7,17 @@ libraries, and the guest scripts. The machine runs emulated (TCG), so it is slow
 The guest's /init runs the scripts one after the other and writes their TAP to the second serial port;
 the first one is the console. See init.sh.
 """
-import ctypes
 import lzma
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
 
+from guests import Unavailable, end_with_parent, libraries, need_commands
+
 KERNEL_META_PACKAGE = "linux-image-amd64"
 MEMORY_MIB = 512
-PR_SET_PDEATHSIG = 1
-
-
-class Unavailable(Exception):
-    """Something that the machine needs is not here; the text says what."""
-
-
-def need_commands(*names):
-    for name in names:
-        if not shutil.which(name):
-            raise Unavailable(f"no {name} here")
 
 
 # ---- the kernel ----
@@ -167,21 +156,6 @@ def libtool_program(path):
     return real if os.path.exists(real) else path
 
 
-def libraries(program, search):
-    """{name: path} of the shared libraries; the loader under its full path."""
-    env = dict(os.environ, LD_LIBRARY_PATH=search)
-    done = subprocess.run(["ldd", program], env=env, capture_output=True, text=True, check=False)
-    found = {}
-    for line in done.stdout.splitlines():
-        if match := re.search(r"(\S+) => (/\S+)", line):
-            found[match[1]] = match[2]
-        elif match := re.match(r"\s*(/\S+) \(0x", line):
-            found[match[1]] = match[1]
-        elif "not found" in line:
-            raise FileNotFoundError(f"{program}: {line.strip()}")
-    return found
-
-
 def build_initramfs(path, kernel, *, init, modules, programs, tools, files, scripts):
     """programs: paths, found in the guest's /fdial/bin; tools: names of commands of this machine, in
     /fdial/tools; files: paths, kept, left out where this machine lacks them; scripts: paths, found in
@@ -221,10 +195,6 @@ def build_initramfs(path, kernel, *, init, modules, programs, tools, files, scri
 
 
 # ---- running ----
-
-def end_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
 
 def run(directory, kernel, initramfs, limit_s):
     """Runs the machine to its end, or to its limit. Returns (finished, TAP, console)."""

@@ -2,43 +2,16 @@
 # time-limit: 600
 """
 import os
-import re
 import sys
 import tempfile
 
+import guests
 import machine
 
 LIMIT_S = 110
 MODULES = ["tls"]
 TOOLS = ["setpriv", "unshare"]
 FILES = []  # the guest has no CA bundle: a rule without TLS targets needs none
-
-
-def judge(tap, scripts):
-    """The complaints about what the scripts printed: none when all is well."""
-    complaints = []
-    seen = {}
-    for name, body in re.findall(r"^# script (\S+)\n(.*?)(?=^# script |\Z)", tap, re.M | re.S):
-        seen[name] = body
-    for name in scripts:
-        if name not in seen:
-            complaints.append(f"{name} did not run")
-            continue
-        body = seen[name]
-        plans = [int(n) for n in re.findall(r"^1\.\.(\d+)", body, re.M)]
-        passed = len(re.findall(r"^ok\b", body, re.M))
-        failed = re.findall(r"^not ok\b.*", body, re.M)
-        status = re.search(r"^# exit (\d+)$", body, re.M)
-        complaints += [f"{name}: {line}" for line in failed]
-        if not plans:
-            complaints.append(f"{name}: no plan")
-        elif sum(plans) != passed + len(failed):
-            complaints.append(f"{name}: {passed + len(failed)} of {sum(plans)} cases were run")
-        if not status or int(status[1]) != 0:
-            complaints.append(f"{name}: exit status {status[1] if status else 'missing'}")
-    if not re.search(r"^# done$", tap, re.M):
-        complaints.append("the machine did not come to its end")
-    return complaints
 
 
 def main():
@@ -51,7 +24,7 @@ def main():
     scripts = sorted(n for n in os.listdir(os.path.join(here, "guest")) if n.endswith(".sh"))
     programs = [os.path.join(builddir, p) for p in os.environ["FDIAL_VM_PROGRAMS"].split()]
     try:
-        machine.need_commands("qemu-system-x86_64", "busybox")
+        guests.need_commands("qemu-system-x86_64", "busybox")
         kernel = machine.fetch_kernel(cache)
         with tempfile.TemporaryDirectory() as directory:
             initramfs = os.path.join(directory, "initramfs")
@@ -61,11 +34,11 @@ def main():
                 scripts=[os.path.join(here, "guest", n) for n in scripts])
             print(f"# Linux {kernel.release}, {os.path.getsize(initramfs) >> 20} MiB", flush=True)
             is_finished, tap, console = machine.run(directory, kernel, initramfs, LIMIT_S)
-    except machine.Unavailable as e:
+    except guests.Unavailable as e:
         print(e)
         return 77
     print(tap)
-    complaints = judge(tap, [n for n in scripts if n[0].isdigit()])
+    complaints = guests.judge(tap, [n for n in scripts if n[0].isdigit()])
     if not is_finished:
         complaints.append(f"the machine was ended from outside (limit {LIMIT_S} s)")
     if complaints:
