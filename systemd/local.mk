@@ -10,7 +10,7 @@ CLEANFILES += systemd/fdiald.service
 
 systemd/fdiald.service: systemd/fdiald.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) systemd && \
-		sed 's|@sbindir[@]|$(sbindir)|' $(srcdir)/systemd/fdiald.service.in >$@.tmp && mv $@.tmp $@
+		sed 's|@sbindir[@]|$(sbindir)|g' $(srcdir)/systemd/fdiald.service.in >$@.tmp && mv $@.tmp $@
 
 install-data-hook: install-fragments
 install-fragments:

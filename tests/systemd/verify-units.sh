@@ -10,7 +10,7 @@ unit="$abs_top_builddir/systemd/fdiald.service"
 
 # Checked as installed: the program must exist, so a copy names one that does.
 mkdir "$TMPDIR/units"
-sed "s|^ExecStart=[^ ]*|ExecStart=$abs_top_builddir/fdiald|" "$unit" >"$TMPDIR/units/fdiald.service"
+sed "s|=[^ ]*/fdiald\>|=$abs_top_builddir/fdiald|" "$unit" >"$TMPDIR/units/fdiald.service"
 cp "$abs_top_srcdir/systemd/fdiald.socket" "$TMPDIR/units"
 grep -q "^ExecStart=/.*/fdiald$" "$unit" || fail "$unit: ExecStart was not filled in"
 
