@@ -1,0 +1,173 @@
+# In the container, as root: the units as the README has them installed, with clients.
+# shellcheck disable=SC2317 # functions are called through check
+# shellcheck source=tests/vm/guest/tap.sh
+if [ ! -e /fdial/guest/tap.sh ] || ! systemd-detect-virt --quiet --container; then
+    echo 'only for the container of container.py' >&2
+    exit 1
+fi
+. /fdial/guest/tap.sh
+plan 28
+
+export LC_ALL=C SYSTEMD_COLORS=0
+socket=/run/fdial/fdial.sock
+config=/etc/fdial/fdiald.conf
+first=tcp://127.0.0.1:7007
+second=tcp://127.0.0.1:7008
+
+as_user() { # user command…
+    user=$1
+    shift
+    setpriv --reuid="$user" --regid="$user" --init-groups "$@"
+}
+
+prop() { # property of the service
+    systemctl show -P "$1" fdiald.service
+}
+
+wait_for() { # command…
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+        "$@" && return 0
+        sleep 0.3
+    done
+    return 1
+}
+
+# What fdiald itself has written with a priority.
+has_message() { # priority text [match]
+    journalctl --sync
+    journalctl -q -o json --output-fields=PRIORITY,MESSAGE _SYSTEMD_UNIT=fdiald.service \
+        _COMM=fdiald ${3+"$3"} | grep -F "\"PRIORITY\":\"$1\"" | grep -F "$2"
+}
+
+has_prefixed_message() {
+    journalctl -q -o cat -u fdiald.service | grep '^<[0-9]>'
+}
+
+write_config() { # allowed targets, in quotes and with commas
+    cat >$config <<END
+workers = 2
+rule "echo" {
+  client    = { "uid:12345" }
+  allow     = { $1 }
+  addresses = { "loopback" }
+}
+END
+}
+
+has_status() { # status command…
+    want=$1 got=0
+    shift
+    "$@" || got=$?
+    echo "status $got, expected $want: $*"
+    [ "$got" = "$want" ]
+}
+
+is() { # what is expected, what is there
+    echo "is '$2', expected '$1'"
+    [ "$1" = "$2" ]
+}
+
+is_confined() { # pid
+    awk -v uid="$(id -u fdiald)" '
+        /^Uid:/ && $2 == uid && $3 == uid && $4 == uid { n++ }
+        /^Cap(Prm|Eff|Bnd|Amb):/ && $2 == "0000000000000000" { n++ }
+        /^NoNewPrivs:/ && $2 == 1 { n++ }
+        END { exit n != 6 }' "/proc/$1/status"
+}
+
+# The other end closes when it has our end of file.
+echoes() { # target
+    is 'there and back' "$(echo 'there and back' | as_user client fdial connect "$1")"
+}
+
+all_were_answered() {
+    awk '/^status/ { n++ }
+        /^status [^0]/ { n_bad++ }
+        END { exit n_bad > 0 || n < 10 }' /tmp/answers
+}
+
+# ---- a server, made by systemd as well: what comes in goes out again ----
+cat >/run/systemd/system/echo.socket <<END
+[Socket]
+ListenStream=127.0.0.1:7007
+ListenStream=127.0.0.1:7008
+Accept=yes
+END
+cat >/run/systemd/system/echo@.service <<END
+[Service]
+ExecStart=/bin/cat
+StandardInput=socket
+StandardError=journal
+END
+systemctl daemon-reload
+systemctl start echo.socket
+
+# ---- installed ----
+systemd-sysusers
+check 'sysusers makes the user' getent passwd fdiald
+check 'and the group' getent group fdial
+useradd --no-create-home --uid 12345 --groups fdial client >&2
+useradd --no-create-home --uid 12346 stranger >&2
+mkdir /etc/fdial
+write_config "\"$first\""
+
+check 'the socket is enabled and started' systemctl enable --now fdiald.socket
+check 'at boot as well' is enabled "$(systemctl is-enabled fdiald.socket)"
+check 'the socket listens' is active "$(systemctl is-active fdiald.socket)"
+check 'it is for the group' is 'root fdial 660' "$(stat -c '%U %G %a' $socket)"
+check 'the service waits for a client' is inactive "$(prop ActiveState)"
+
+# ---- activated ----
+check 'somebody outside the group has no access' has_status 4 as_user stranger fdial explain $first
+check 'that starts nothing' is inactive "$(prop ActiveState)"
+check 'a client starts the service, and may' as_user client fdial explain $first
+check 'it has told that it is ready' is 'notify active running' \
+    "$(prop Type) $(prop ActiveState) $(prop SubState)"
+pid=$(prop MainPID)
+check 'it runs as its own user, without capabilities' is_confined "$pid"
+check 'a connection by the rule' echoes $first
+check 'none without a rule' has_status 4 as_user client fdial connect $second
+check 'the start is in the journal, a notice' has_message 5 '2 workers, 1 rules'
+check 'the refusal, information' has_message 6 "$second"
+
+# ---- reloaded ----
+write_config "\"$first\", \"$second\""
+check 'reload' systemctl reload fdiald.service
+check 'the new rule applies' wait_for echoes $second
+
+printf '\nbroken = true\n' >>$config
+check 'reload of a broken configuration fails' has_status 1 systemctl reload fdiald.service
+check 'the journal has file and line, an error' wait_for has_message 3 "$config:8: "
+kill -HUP "$pid"
+check 'the daemon itself refuses it, too' wait_for has_message 3 "$config:8: " "_PID=$pid"
+check 'and goes on as before' echoes $second
+check 'all that in one process' is "$pid active" "$(prop MainPID) $(prop ActiveState)"
+check 'no priority is left in a text' has_status 1 has_prefixed_message
+write_config "\"$first\", \"$second\""
+
+# ---- restarted: a client that comes meanwhile waits ----
+while [ ! -e /tmp/enough ]; do
+    as_user client fdial explain $first 2>&1
+    echo "status $?"
+done >/tmp/answers &
+clients=$!
+restarted=yes
+for _ in 1 2 3; do
+    sleep 0.3
+    systemctl restart fdiald.service || restarted=no
+done
+sleep 0.3
+touch /tmp/enough
+wait $clients
+sort /tmp/answers | uniq -c >&2
+check 'restarts' is yes $restarted
+check 'no client meets a closed door' all_were_answered
+
+# ---- stopped ----
+systemctl stop fdiald.service
+check 'it ends cleanly' is 'inactive success 0' \
+    "$(prop ActiveState) $(prop Result) $(prop ExecMainStatus)"
+check 'the next client starts it again' echoes $first
+
+[ "$n_failed" = 0 ] || journalctl -q -u fdiald.service -u fdiald.socket >&2
+finish
