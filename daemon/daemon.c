@@ -174,7 +174,7 @@ static int run(struct daemon *d)
     }
     d->shared.sockets = &d->sockets;
     if (start_workers(d) == 0) {
-        log_notice("version " PACKAGE_VERSION ", %u workers, %zu rules", d->n_workers,
+        log_notice("version " PACKAGE_VERSION ", workers: %u, rules: %zu", d->n_workers,
                    d->shared.config->n_rules);
         sd_notify(0, "READY=1");
         wait_for_end(d, &signals);
@@ -208,7 +208,7 @@ int daemon_run(const struct daemon_options *options)
         log_error("%s", error);
         status = EXIT_FAILURE;
     } else if (options->is_check_only) {
-        printf("%s: %zu rules, no error\n", d->config_path, d->shared.config->n_rules);
+        printf("%s: no error, rules: %zu\n", d->config_path, d->shared.config->n_rules);
         status = EXIT_SUCCESS;
     } else {
         status = run(d);

@@ -130,7 +130,7 @@ int host_parse_name(const char *text, size_t n, char ret[TARGET_HOST_MAX + 1],
     if (n > 0 && text[n - 1] == '.')
         n--;
     if (n == 0) {
-        *ret_error = "the host is missing";
+        *ret_error = "the host is missing (an IPv6 address needs brackets)";
         return -EINVAL;
     }
     if (n > TARGET_HOST_MAX) {

@@ -104,7 +104,7 @@ class Start(fdialtest.Case):
     def test_check_config(self):
         done = self.run_daemon("--check-config", "--config", self.config())
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn("1 rules, no error", done.stdout)
+        self.assertIn("no error, rules: 1", done.stdout)
         path = self.config(RULE + "\nrule broken {\n")
         done = self.run_daemon("--check-config", "--config", path)
         self.assertEqual(done.returncode, 1)

@@ -127,7 +127,7 @@ pid=$(prop MainPID)
 check 'it runs as its own user, without capabilities' is_confined "$pid"
 check 'a connection by the rule' echoes $first
 check 'none without a rule' has_status 4 as_user client fdial connect $second
-check 'the start is in the journal, a notice' has_message 5 '2 workers, 1 rules'
+check 'the start is in the journal, a notice' has_message 5 'workers: 2, rules: 1'
 check 'the refusal, information' has_message 6 "$second"
 
 # ---- reloaded ----
