@@ -17,7 +17,8 @@
 #include "proto/cleanup.h"
 #include "proto/error.h"
 
-#define SOFTWARE "libfdial/" PACKAGE_VERSION
+#define SOFTWARE   "libfdial/" PACKAGE_VERSION
+#define OPEN_TRIES 3
 
 int session_wait(int fd, short events, int64_t deadline_ms)
 {
@@ -164,6 +165,21 @@ static int dup_inherited(int inherited_fd, int *ret_fd)
     return 0;
 }
 
+/* A daemon that is being restarted may have taken the connection and hang up without a word; the
+ * next one is connected to the one that follows. */
+static int open_path(struct fdial **ret, const char *path, int64_t deadline_ms)
+{
+    int fd = -1, r = -ENOTCONN;
+
+    for (int i = 0; i < OPEN_TRIES && r == -ENOTCONN; i++) {
+        r = connect_path(path, deadline_ms, &fd);
+        if (r < 0)
+            return r;
+        r = open_consume_fd(ret, fd, path, deadline_ms);
+    }
+    return r;
+}
+
 int fdial_open(struct fdial **ret, const char *socket_path)
 {
     int64_t deadline_ms = session_now_ms() + SESSION_HELLO_MS;
@@ -173,13 +189,12 @@ int fdial_open(struct fdial **ret, const char *socket_path)
     r = socket_path ? where_set_path(&where, socket_path, "the caller") : where_find(&where);
     if (r < 0)
         return r;
-    if (where.inherited_fd >= 0)
-        r = dup_inherited(where.inherited_fd, &fd);
-    else
-        r = connect_path(where.path, deadline_ms, &fd);
+    if (where.inherited_fd < 0)
+        return open_path(ret, where.path, deadline_ms);
+    r = dup_inherited(where.inherited_fd, &fd);
     if (r < 0)
         return r;
-    return open_consume_fd(ret, fd, where.inherited_fd >= 0 ? NULL : where.path, deadline_ms);
+    return open_consume_fd(ret, fd, NULL, deadline_ms);
 }
 
 int fdial_open_fd(struct fdial **ret, int fd)
