@@ -6,6 +6,7 @@ that libraries missing there can come from here. debootstrap makes it once; each
 which lies in $TMPDIR and goes with it. Mounts are made in namespaces that end with their processes.
 """
 import contextlib
+import glob
 import os
 import re
 import shutil
@@ -118,6 +119,13 @@ def add_test(root, scripts):
 
 # ---- running ----
 
+def remove_cgroup(folder):
+    """As far as nobody is in it."""
+    for inner, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(inner)
+
+
 @contextlib.contextmanager
 def own_cgroups():
     """Folders for the container in the two hierarchies that systemd uses (one, on newer systems),
@@ -131,16 +139,18 @@ def own_cgroups():
             top = next((t for t in (os.path.join("/sys/fs/cgroup", t) for t in tops)
                         if os.path.exists(os.path.join(t, "cgroup.procs"))), None)
             if top and os.access(top, os.W_OK):
-                folder = os.path.join(top, path.lstrip("/"), f"fdial-{os.getpid()}")
+                parent = os.path.join(top, path.lstrip("/"))
+                for old in glob.glob(os.path.join(parent, "fdial-*")):  # of a run that was killed
+                    if not os.path.exists("/proc/" + old.rpartition("-")[2]):
+                        remove_cgroup(old)
+                folder = os.path.join(parent, f"fdial-{os.getpid()}")
                 os.mkdir(folder)
                 made.append(folder)
     try:
         yield made
     finally:
         for folder in made:
-            for inner, _, _ in os.walk(folder, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(inner)
+            remove_cgroup(folder)
 
 
 def is_systemd_here():
