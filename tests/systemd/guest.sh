@@ -85,10 +85,13 @@ echoes() { # target
     is 'there and back' "$(echo 'there and back' | as_user client fdial connect "$1")"
 }
 
-all_were_answered() {
-    awk '/^status/ { n++ }
-        /^status [^0]/ { n_bad++ }
-        END { exit n_bad > 0 || n < 10 }' /tmp/answers
+# A session that the old process had accepted may end with it, unanswered, which the client cannot
+# tell from a refusal: with one client at a time, one a restart. A closed socket would cut dozens.
+few_were_cut() { # restarts
+    awk -v n_restarts="$1" '
+        /^status/ { n++ }
+        /^status [^0]/ { n_failed++ }
+        END { exit n_failed > n_restarts || n < 30 }' /tmp/answers
 }
 
 # ---- a server, made by systemd as well: what comes in goes out again ----
@@ -150,7 +153,7 @@ check 'all that in one process' is "$pid active" "$(prop MainPID) $(prop ActiveS
 check 'no priority is left in a text' has_status 1 has_prefixed_message
 write_config "\"$first\", \"$second\""
 
-# ---- restarted: a client that comes meanwhile waits ----
+# ---- restarted: clients that come meanwhile wait ----
 while [ ! -e /tmp/enough ]; do
     as_user client fdial explain $first 2>&1
     echo "status $?"
@@ -166,7 +169,7 @@ touch /tmp/enough
 wait $clients
 sort /tmp/answers | uniq -c >&2
 check 'restarts' is yes $restarted
-check 'no client meets a closed door' all_were_answered
+check 'the socket is open meanwhile: no more than one client a restart is cut' few_were_cut 3
 
 # ---- stopped ----
 systemctl stop fdiald.service
