@@ -1,5 +1,5 @@
 """Servers to connect to, good and bad. Each listens at once on loopback, has `port`, counts what it
-`accepted`, serves in threads, and ends with stop()."""
+`accepted`, has their addresses in `clients`, serves in threads, and ends with stop()."""
 import select
 import socket
 import ssl
@@ -45,6 +45,7 @@ class Origin:
     def __init__(self, handle=None, *, family=socket.AF_INET, host=None, port=0, path=None,
                  backlog=4096):
         self.accepted = 0
+        self.clients = []
         self.errors = []
         self._handle = handle
         self._open = set()
@@ -64,7 +65,7 @@ class Origin:
     def _accept(self):
         while True:
             try:
-                conn, _ = self.listener.accept()
+                conn, address = self.listener.accept()
             except OSError:
                 return
             with self._lock:
@@ -72,6 +73,7 @@ class Origin:
                     conn.close()
                     return
                 self.accepted += 1
+                self.clients.append(address)
                 self._open.add(conn)
             conn.settimeout(IO_TIMEOUT_S)
             threading.Thread(target=self._serve, args=(conn,), daemon=True).start()

@@ -55,11 +55,9 @@ class Ucspi(fdialtest.Case):
         return {name: found[name] for name in NAMES if name in found}
 
     def test_environment(self):
-        seen = []
-        note = lambda conn: seen.append(conn.getpeername())  # noqa: E731
-        v4 = self.serve(fdialtest.Origin(note))
-        v6 = self.serve(fdialtest.Origin(note, family=socket.AF_INET6))
-        tls = self.serve(fdialtest.Tls(*self.authority.issue(), note))
+        v4 = self.serve(fdialtest.Echo())
+        v6 = self.serve(fdialtest.Echo(family=socket.AF_INET6))
+        tls = self.serve(fdialtest.Tls(*self.authority.issue()))
         for daemon in self.daemons:
             for target, origin, host, ip in (
                     (f"tcp://127.0.0.1:{v4.port}", v4, "127.0.0.1", "127.0.0.1"),
@@ -67,9 +65,9 @@ class Ucspi(fdialtest.Case):
                     (f"tcp://localhost:{v4.port}", v4, "localhost", "127.0.0.1"),
                     (f"tls://localhost:{tls.port}", tls, "localhost", "127.0.0.1")):
                 with self.subTest(target):
-                    seen.clear()
+                    origin.clients.clear()
                     found = self.environment_of(daemon, target, origin)
-                    fdialtest.wait_until(lambda: seen, what="the origin's side")
+                    seen = fdialtest.wait_until(lambda: origin.clients, what="the origin's side")
                     self.assertEqual(found, {
                         "PROTO": "TCP", "TCPREMOTEIP": ip, "TCPREMOTEPORT": str(origin.port),
                         "TCPREMOTEHOST": host, "TCPLOCALIP": seen[0][0], "TCPLOCALPORT": str(seen[0][1])})
