@@ -8,7 +8,7 @@
 /* Whether a line about this user may be written now; tells first how many could not be. */
 static bool may_log(const struct peer *peer)
 {
-    uid_t uid = peer->identity.uid;
+    uid_t uid = peer->identity->uid;
     struct audit_budget *budget = &peer->front->audit[uid % AUDIT_USERS];
     uint64_t second = ring_now_us(peer->front->env.ring) / US_PER_S;
 
@@ -34,7 +34,7 @@ void audit_failure(const struct peer *peer, const struct failure *failure, struc
     if (!may_log(peer))
         return;
     escape(shown, sizeof shown, target.data, target.n);
-    log_info("uid %u pid %d: %s: %s: %s%s%s", peer->identity.uid, peer->identity.pid, shown,
+    log_info("uid %u pid %d: %s: %s: %s%s%s", peer->identity->uid, peer->identity->pid, shown,
              stage_name(failure->stage), error_text(failure->code), failure->detail[0] ? ": " : "",
              failure->detail);
 }
@@ -42,6 +42,6 @@ void audit_failure(const struct peer *peer, const struct failure *failure, struc
 void audit_dropped(const struct peer *peer, enum error_code code, const char *detail)
 {
     if (may_log(peer))
-        log_info("session of uid %u pid %d dropped: %s: %s", peer->identity.uid, peer->identity.pid,
-                 error_text(code), detail);
+        log_info("session of uid %u pid %d dropped: %s: %s", peer->identity->uid,
+                 peer->identity->pid, error_text(code), detail);
 }

@@ -35,25 +35,55 @@ static int read_groups(int socket, gid_t **ret_groups, size_t *ret_n)
     }
 }
 
-int identity_init(struct identity *identity, int socket, const char *listener)
+static struct identity *new_identity(const char *listener)
 {
+    struct identity *identity = calloc(1, sizeof *identity);
+
+    if (identity) {
+        identity->n_references = 1;
+        identity->listener = listener;
+    }
+    return identity;
+}
+
+struct identity *identity_ref(struct identity *identity)
+{
+    identity->n_references++;
+    return identity;
+}
+
+struct identity *identity_unref(struct identity *identity)
+{
+    if (!identity || --identity->n_references > 0)
+        return NULL;
+    free(identity->groups);
+    free(identity);
+    return NULL;
+}
+
+static void identity_unrefp(struct identity **identity)
+{
+    *identity = identity_unref(*identity);
+}
+
+int identity_new(struct identity **ret, int socket, const char *listener)
+{
+    CLEANUP(identity_unrefp) struct identity *identity = new_identity(listener);
     struct ucred creds;
     socklen_t size = sizeof creds;
-    gid_t *groups = NULL;
-    size_t n_groups = 0;
     int r;
 
+    if (!identity)
+        return -ENOMEM;
     if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &creds, &size) < 0)
         return -errno;
-    r = read_groups(socket, &groups, &n_groups);
+    r = read_groups(socket, &identity->groups, &identity->n_groups);
     if (r < 0)
         return r;
-    *identity = (struct identity){.pid = creds.pid,
-                                  .uid = creds.uid,
-                                  .gid = creds.gid,
-                                  .groups = groups,
-                                  .n_groups = n_groups,
-                                  .listener = listener};
+    identity->pid = creds.pid;
+    identity->uid = creds.uid;
+    identity->gid = creds.gid;
+    *ret = TAKE_PTR(identity);
     return 0;
 }
 
@@ -93,40 +123,42 @@ static int find_user(const char *user, struct passwd *ret, char *buffer, size_t 
     return 0;
 }
 
-int identity_init_user(struct identity *identity, const char *user, const char *listener)
+static int read_groups_of_user(const struct passwd *passwd, struct identity *identity)
 {
-    CLEANUP(freep) gid_t *groups = NULL;
-    CLEANUP(freep) char *buffer = malloc(PASSWD_BUFFER);
-    struct passwd passwd;
-    int n = 64, r;
+    int n = 64;
 
-    if (!buffer)
-        return -ENOMEM;
-    r = find_user(user, &passwd, buffer, PASSWD_BUFFER);
-    if (r < 0)
-        return r;
-    while (passwd.pw_name) {
+    for (;;) {
         int size = n;
 
-        free(TAKE_PTR(groups));
-        groups = calloc((size_t)size, sizeof *groups);
-        if (!groups)
+        free(TAKE_PTR(identity->groups));
+        identity->groups = calloc((size_t)size, sizeof *identity->groups);
+        if (!identity->groups)
             return -ENOMEM;
-        if (getgrouplist(passwd.pw_name, passwd.pw_gid, groups, &n) >= 0)
+        if (getgrouplist(passwd->pw_name, passwd->pw_gid, identity->groups, &n) >= 0)
             break;
         if (n <= size || n > IDENTITY_GROUPS_MAX)
             return -ERANGE;
     }
-    *identity = (struct identity){.uid = passwd.pw_uid,
-                                  .gid = passwd.pw_gid,
-                                  .groups = TAKE_PTR(groups),
-                                  .n_groups = passwd.pw_name ? (size_t)n : 0,
-                                  .listener = listener};
+    identity->n_groups = (size_t)n;
     return 0;
 }
 
-void identity_deinit(struct identity *identity)
+int identity_new_user(struct identity **ret, const char *user, const char *listener)
 {
-    free(TAKE_PTR(identity->groups));
-    identity->n_groups = 0;
+    CLEANUP(identity_unrefp) struct identity *identity = new_identity(listener);
+    CLEANUP(freep) char *buffer = malloc(PASSWD_BUFFER);
+    struct passwd passwd;
+    int r;
+
+    if (!identity || !buffer)
+        return -ENOMEM;
+    r = find_user(user, &passwd, buffer, PASSWD_BUFFER);
+    if (r == 0 && passwd.pw_name)
+        r = read_groups_of_user(&passwd, identity);
+    if (r < 0)
+        return r;
+    identity->uid = passwd.pw_uid;
+    identity->gid = passwd.pw_gid;
+    *ret = TAKE_PTR(identity);
+    return 0;
 }

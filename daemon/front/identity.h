@@ -5,8 +5,10 @@
 #include "daemon/policy/policy.h"
 
 /* Reads the identity of the one who connected. Returns 0 or -errno. */
-int identity_init(struct identity *identity, int socket, const char *listener);
+int identity_new(struct identity **ret, int socket, const char *listener);
 /* The identity a user would have, for `explain --as`: a name or a uid, which need not be in the
  * user database (no group matches it then). -ENOENT: no such user. */
-int identity_init_user(struct identity *identity, const char *user, const char *listener);
-void identity_deinit(struct identity *identity);
+int identity_new_user(struct identity **ret, const char *user, const char *listener);
+/* One thread's: sessions of one worker may share it. */
+struct identity *identity_ref(struct identity *identity);
+struct identity *identity_unref(struct identity *identity); /* NULL is fine; returns NULL */

@@ -43,10 +43,10 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
 
     r = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ? -errno : 0;
     if (r == 0)
-        r = identity_init(&peer->identity, fd, listener);
+        r = identity_new(&peer->identity, fd, listener);
     if (r < 0)
         return r == -ENOMEM ? ERROR_NO_RESOURCES : ERROR_INTERNAL;
-    peer->quota = quota_get(front->quotas, peer->identity.uid, "");
+    peer->quota = quota_get(front->quotas, peer->identity->uid, "");
     if (!peer->quota)
         return ERROR_NO_RESOURCES;
     if (quota_charge(peer->quota, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX))
@@ -58,7 +58,7 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
 static struct peer *free_unadmitted(struct peer *peer)
 {
     if (peer)
-        identity_deinit(&peer->identity);
+        identity_unref(peer->identity);
     free(peer);
     return NULL;
 }
@@ -104,7 +104,7 @@ void peer_free_if_idle(struct peer *peer)
     list_remove(&peer->node);
     counter_sub(&peer->front->counters->sessions_now, 1);
     ring_close_consume_fd(peer->front->env.ring, peer->fd);
-    identity_deinit(&peer->identity);
+    identity_unref(peer->identity);
     quota_release(peer->quota, QUOTA_SESSIONS, 1);
     quota_put(peer->quota);
     free(peer);
@@ -354,7 +354,7 @@ static const struct handler {
 static bool is_from_opener(struct peer *peer, const struct ring_message *m)
 {
     /* 0: somebody outside the daemon's pid namespace, and so is everybody else there. */
-    if (!m->has_creds || m->creds.pid == 0 || m->creds.pid != peer->identity.pid)
+    if (!m->has_creds || m->creds.pid == 0 || m->creds.pid != peer->identity->pid)
         return false;
     if (!peer->has_sender) {
         peer->sender = m->creds;

@@ -14,9 +14,9 @@ struct peer {
     struct front *front;
     int fd;
     struct op recv_op;
-    struct identity identity;
-    struct quota *quota; /* the user's, charged with this session */
-    struct ucred sender; /* of the first message; of every other too */
+    struct identity *identity; /* who opened it */
+    struct quota *quota;       /* the user's, charged with this session */
+    struct ucred sender;       /* of the first message; of every other too */
     bool has_sender;
     bool has_hello;
     bool is_failing; /* an error message is on its way, then it is dropped */

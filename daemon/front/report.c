@@ -32,11 +32,11 @@ static void explain_failure(struct peer *peer, uint64_t id, const struct failure
 
 static bool is_operator(const struct peer *peer)
 {
-    return peer->identity.uid == 0 || peer->identity.uid == getuid();
+    return peer->identity->uid == 0 || peer->identity->uid == getuid();
 }
 
 /* Whose rights are asked about: the peer's own, or as_user's. */
-static bool find_identity(struct peer *peer, struct text as_user, struct identity *ret,
+static bool find_identity(struct peer *peer, struct text as_user, struct identity **ret,
                           struct failure *failure)
 {
     char user[MESSAGE_USER_MAX + 1] = "";
@@ -48,7 +48,7 @@ static bool find_identity(struct peer *peer, struct text as_user, struct identit
         return false;
     }
     memcpy(user, as_user.data, as_user.n);
-    r = identity_init_user(ret, user, peer->identity.listener);
+    r = identity_new_user(ret, user, peer->identity->listener);
     if (r == 0)
         return true;
     failure_format(failure, ERROR_BAD_OPTION, -r, "no such user: %s", user);
@@ -78,19 +78,19 @@ static void explain_as(struct peer *peer, uint64_t id, const struct identity *id
 
 void report_explain(struct peer *peer, uint64_t id, const struct message_explain *message)
 {
-    struct identity other;
+    struct identity *other;
     struct failure failure;
 
     if (!message->as_user.data) {
-        explain_as(peer, id, &peer->identity, message->target);
+        explain_as(peer, id, peer->identity, message->target);
         return;
     }
     if (!find_identity(peer, message->as_user, &other, &failure)) {
         explain_failure(peer, id, &failure);
         return;
     }
-    explain_as(peer, id, &other, message->target);
-    identity_deinit(&other);
+    explain_as(peer, id, other, message->target);
+    identity_unref(other);
 }
 
 static void put_stat(struct wire_writer *w, const char *key, const char *value)

@@ -84,7 +84,7 @@ static struct request *request_new(struct peer *peer, uint64_t id, const struct 
                                    const struct plan *plan, unsigned count, struct failure *failure)
 {
     const struct rule *rule = route->rule;
-    struct quota *quota = quota_get(peer->front->quotas, peer->identity.uid, rule->name);
+    struct quota *quota = quota_get(peer->front->quotas, peer->identity->uid, rule->name);
     bool is_relay = plan->handoff == HANDOFF_RELAY;
     struct request *request;
 
@@ -205,7 +205,7 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
         return false;
     }
     if (!check_tls_name(m, tls_name, failure) ||
-        !request_route(front, &peer->identity, m->target, m->tls_name.data ? tls_name : NULL,
+        !request_route(front, peer->identity, m->target, m->tls_name.data ? tls_name : NULL,
                        handoff, &target, &route, &plan, failure) ||
         !check_options(m, &target, failure))
         return false;
@@ -213,7 +213,7 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
     if (!request)
         return false;
     memcpy(request->tls_name, tls_name, sizeof tls_name);
-    request->params.uid = peer->identity.uid;
+    request->params.uid = peer->identity->uid;
     request->params.target = target;
     request->params.plan = plan;
     request->params.addresses = route.rule->addresses;

@@ -14,6 +14,7 @@
 #define IDENTITY_OVERFLOW_ID 65534 /* somebody unmapped: matches nothing */
 
 struct identity {
+    unsigned n_references; /* front/identity.h */
     pid_t pid;
     uid_t uid;
     gid_t gid;
