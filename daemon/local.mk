@@ -39,6 +39,7 @@ libdaemon_la_SOURCES = \
 	daemon/front/audit.c daemon/front/audit.h \
 	daemon/front/front.h \
 	daemon/front/handoff.c \
+	daemon/front/holder.c daemon/front/holder.h \
 	daemon/front/identity.c daemon/front/identity.h \
 	daemon/front/listener.c daemon/front/listener.h \
 	daemon/front/peer.c daemon/front/peer.h \

@@ -44,6 +44,8 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
     r = setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0 ? -errno : 0;
     if (r == 0)
         r = identity_new(&peer->identity, fd, listener);
+    if (r == 0)
+        r = holder_init(&peer->holder, fd);
     if (r < 0)
         return r == -ENOMEM ? ERROR_NO_RESOURCES : ERROR_INTERNAL;
     peer->quota = quota_get(front->quotas, peer->identity->uid, "");
@@ -351,18 +353,6 @@ static const struct handler {
     {WIRE_EXPLAIN, on_explain}, {WIRE_STATUS, on_status},
 };
 
-static bool is_from_opener(struct peer *peer, const struct ring_message *m)
-{
-    /* 0: somebody outside the daemon's pid namespace, and so is everybody else there. */
-    if (!m->has_creds || m->creds.pid == 0 || m->creds.pid != peer->identity->pid)
-        return false;
-    if (!peer->has_sender) {
-        peer->sender = m->creds;
-        peer->has_sender = true;
-    }
-    return m->creds.uid == peer->sender.uid && m->creds.gid == peer->sender.gid;
-}
-
 static void dispatch(struct peer *peer, const struct ring_message *m)
 {
     struct wire_reader reader;
@@ -372,7 +362,7 @@ static void dispatch(struct peer *peer, const struct ring_message *m)
         peer_fail(peer, ERROR_BAD_MESSAGE, "a message is longer than 16384 bytes");
         return;
     }
-    if (!is_from_opener(peer, m)) {
+    if (!m->has_creds || !holder_is_sender(&peer->holder, &m->creds)) {
         peer_fail(peer, ERROR_WRONG_SENDER, "open a session of your own (after fork too)");
         return;
     }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/front/front.h"
+#include "daemon/front/holder.h"
 #include "daemon/policy/policy.h"
 #include "proto/fdmsg.h"
 
@@ -14,10 +15,9 @@ struct peer {
     struct front *front;
     int fd;
     struct op recv_op;
-    struct identity *identity; /* who opened it */
+    struct identity *identity; /* whose rights it has */
+    struct holder holder;      /* which process may use it */
     struct quota *quota;       /* the user's, charged with this session */
-    struct ucred sender;       /* of the first message; of every other too */
-    bool has_sender;
     bool has_hello;
     bool is_failing; /* an error message is on its way, then it is dropped */
     bool is_closing;
