@@ -1,5 +1,6 @@
 /* The server is an SSL over OpenSSL's own memory BIOs. Around each call of ours the thread's error
  * queue is filled with a foreign error first and must be empty afterwards. */
+#include "tests/lib/suite.h"
 #include "tests/lib/tls-pair.h"
 
 #include <check.h>
@@ -33,17 +34,12 @@ int pair_run_suite(const char *name, void (*add_tests)(TCase *tcase))
 {
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create("all");
-    SRunner *runner = srunner_create(suite);
-    int n_failed;
 
     tcase_set_timeout(tcase, 300);
     tcase_add_unchecked_fixture(tcase, set_up, tear_down);
     add_tests(tcase);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }
 
 static void spoil_errors(void)

@@ -11,6 +11,7 @@
 
 #include "daemon/base/clock.h"
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 static struct address parse(const char *text)
 {
@@ -250,8 +251,6 @@ int main(void)
 {
     Suite *suite = suite_create("address-class");
     TCase *tcase = tcase_create("class");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tcase, test_table);
     tcase_add_test(tcase, test_other_family);
@@ -259,8 +258,5 @@ int main(void)
     tcase_add_test(tcase, test_own_loopback_stays_loopback);
     tcase_add_test(tcase, test_own_addresses);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

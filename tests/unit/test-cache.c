@@ -1,5 +1,6 @@
 /* The cache: expiry to the microsecond, replacement, the least recently used goes first. */
 #include "daemon/resolve/cache.h"
+#include "tests/lib/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -102,8 +103,6 @@ int main(void)
 {
     Suite *suite = suite_create("cache");
     TCase *tcase = tcase_create("cache");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, test_kept_and_expired);
@@ -111,8 +110,5 @@ int main(void)
     tcase_add_test(tcase, test_least_recently_used_goes);
     tcase_add_test(tcase, test_bounded);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "tests/lib/suite.h"
 #include "tests/lib/valgrind.h"
 #include "tests/unit/fake-daemon.h"
 
@@ -529,8 +530,6 @@ int main(void)
 {
     Suite *suite = suite_create("client-open");
     TCase *tcase = tcase_create("open");
-    SRunner *runner;
-    int n_failed;
 
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_set_timeout(tcase, 60);
@@ -548,9 +547,5 @@ int main(void)
     tcase_add_test(tcase, test_late_answers_are_dropped);
     tcase_add_test(tcase, test_works_under_seccomp);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed != 0;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "tests/lib/suite.h"
 #include "tests/lib/valgrind.h"
 #include "tests/unit/fake-daemon.h"
 
@@ -582,14 +583,8 @@ int main(void)
 {
     Suite *suite = suite_create("client");
     TCase *tcase = tcase_create("requests");
-    SRunner *runner;
-    int n_failed;
 
     add_tests(tcase);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed != 0;
+    return suite_run(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "daemon/policy/config.h"
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 /* Debian's and its like; the same file serves as a ca-file here. */
 #define SYSTEM_BUNDLE "/etc/ssl/certs/ca-certificates.crt"
@@ -62,8 +63,6 @@ int main(void)
 {
     Suite *suite = suite_create("config-tls");
     TCase *tcase = tcase_create("config-tls");
-    SRunner *runner;
-    int failed;
 
     if (access(SYSTEM_BUNDLE, R_OK) < 0) {
         printf("SKIP: no %s on this machine\n", SYSTEM_BUNDLE);
@@ -73,9 +72,5 @@ int main(void)
     tcase_add_test(tcase, test_bad_ca_file);
     tcase_add_test(tcase, test_contexts);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -14,6 +14,7 @@
 #include "daemon/policy/config_tree.h"
 #include "proto/cleanup.h"
 #include "proto/message.h"
+#include "tests/lib/suite.h"
 
 #define MANUAL "daemon/fdiald.conf.5"
 
@@ -420,8 +421,6 @@ int main(void)
     Suite *suite = suite_create("config");
     TCase *values = tcase_create("values");
     TCase *files = tcase_create("files");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(values, test_defaults);
     tcase_add_test(values, test_every_key);
@@ -435,9 +434,5 @@ int main(void)
     suite_add_tcase(suite, values);
     suite_add_tcase(suite, files);
     suite_add_tcase(suite, config_errors_case());
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 /* The question for www.ex, class IN; its name is at offset 12, "ex" at 16. */
 #define HEAD(flags, rcode, answers, authorities)                                                   \
@@ -215,16 +216,11 @@ int main(void)
 {
     Suite *suite = suite_create("dns-message");
     TCase *tcase = tcase_create("dns-message");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tcase, test_rows, 0, ARRAY_SIZE(rows));
     tcase_add_loop_test(tcase, test_rows_cut, 0, ARRAY_SIZE(rows));
     tcase_add_loop_test(tcase, test_rows_changed, 0, ARRAY_SIZE(rows));
     tcase_add_test(tcase, test_many_records);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include "daemon/base/escape.h"
 #include "daemon/base/failure.h"
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 static const struct sample {
     const char *from;
@@ -55,15 +56,9 @@ int main(void)
 {
     Suite *suite = suite_create("escape");
     TCase *tcase = tcase_create("escape");
-    SRunner *runner;
-    int n_failed;
 
     tcase_add_loop_test(tcase, test_escape, 0, ARRAY_SIZE(samples));
     tcase_add_test(tcase, test_failure_detail);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

@@ -27,6 +27,7 @@
 #include "proto/fdmsg.h"
 #include "proto/message.h"
 #include "tests/lib/certs.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/valgrind.h"
 
 #define PATIENCE_US (10 * US_PER_S)
@@ -409,7 +410,6 @@ int main(int argc, char **argv)
 {
     Suite *suite = suite_create("faults");
     TCase *tcase = tcase_create("faults");
-    SRunner *runner;
     int failed;
 
     (void)argc;
@@ -426,10 +426,7 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, test_plain_relay);
     tcase_add_test(tcase, test_tls_relay);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    failed = suite_run(suite);
     unlink(ca_path);
-    return failed ? 1 : 0;
+    return failed;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "tests/lib/suite.h"
 
 static char directory[] = "/tmp/test-hosts-XXXXXX";
 static char path[64], other[64];
@@ -161,8 +162,6 @@ int main(void)
 {
     Suite *suite = suite_create("hosts");
     TCase *tcase = tcase_create("hosts");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, test_entries);
@@ -171,8 +170,5 @@ int main(void)
     tcase_add_test(tcase, test_unreadable_keeps_the_old);
     tcase_add_test(tcase, test_not_read_on_each_lookup);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed > 0;
+    return suite_run(suite);
 }

@@ -17,6 +17,7 @@
 #include "proto/cleanup.h"
 #include "proto/fdmsg.h"
 #include "proto/message.h"
+#include "tests/lib/suite.h"
 #include "tests/lib/valgrind.h"
 
 struct example {
@@ -469,8 +470,6 @@ int main(int argc, char **argv)
 {
     Suite *suite = suite_create("message");
     TCase *tcase = tcase_create("message");
-    SRunner *runner;
-    int failed;
 
     if (argc == 2 && strcmp(argv[1], "--print-examples") == 0) {
         make_examples();
@@ -492,9 +491,5 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, test_fds_arrive_and_surplus_is_closed);
     tcase_add_test(tcase, test_fds_lost_at_the_limit_are_noticed);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

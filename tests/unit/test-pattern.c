@@ -7,6 +7,7 @@
 
 #include "daemon/policy/pattern.h"
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 static struct target target_of(const char *text)
 {
@@ -286,8 +287,6 @@ int main(void)
 {
     Suite *suite = suite_create("pattern");
     TCase *tcase = tcase_create("pattern");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, test_match, 0, ARRAY_SIZE(matches));
@@ -297,9 +296,5 @@ int main(void)
     tcase_add_test(tcase, test_any);
     tcase_add_test(tcase, test_rename);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

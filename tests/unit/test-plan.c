@@ -5,6 +5,7 @@
 #include "daemon/base/quota.h"
 #include "daemon/conn/plan.h"
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 static const struct capabilities sealing = {.can_seal = true};
 static const struct capabilities plain = {.seal_reason = "no kernel TLS"};
@@ -117,16 +118,10 @@ int main(void)
 {
     Suite *suite = suite_create("plan");
     TCase *tcase = tcase_create("plan");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tcase, test_plan, 0, ARRAY_SIZE(rows));
     tcase_add_test(tcase, test_long_names_are_cut_in_the_line);
     tcase_add_test(tcase, test_quota);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 
 #include "daemon/policy/policy.h"
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 static const char text[] =
     "rule agents { client = \"uid:1001\" socket = agents allow = \"*://*:*\" handoff = relay }\n"
@@ -223,8 +224,6 @@ int main(void)
 {
     Suite *suite = suite_create("policy");
     TCase *tcase = tcase_create("policy");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_set_timeout(tcase, 60);
@@ -233,9 +232,5 @@ int main(void)
     tcase_add_test(tcase, test_empty);
     tcase_add_test(tcase, test_user);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite_run(suite);
 }

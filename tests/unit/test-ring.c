@@ -17,6 +17,7 @@
 #include "daemon/ring/ring.h"
 #include "proto/cleanup.h"
 #include "proto/wire.h"
+#include "tests/lib/suite.h"
 
 static struct ring *ring;
 
@@ -412,8 +413,6 @@ int main(void)
 {
     Suite *suite = suite_create("ring");
     TCase *tcase = tcase_create("ring");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, test_socket_connect_setsockopt_close);
@@ -428,9 +427,5 @@ int main(void)
     tcase_add_test(tcase, test_more_ops_than_the_queue_holds);
     tcase_add_test(tcase, test_other_opcodes_are_refused);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

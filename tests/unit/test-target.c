@@ -7,6 +7,7 @@
 
 #include "proto/cleanup.h"
 #include "proto/target.h"
+#include "tests/lib/suite.h"
 
 static const struct good {
     const char *text;
@@ -165,16 +166,10 @@ int main(void)
 {
     Suite *suite = suite_create("target");
     TCase *tcase = tcase_create("target");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tcase, test_good, 0, ARRAY_SIZE(good));
     tcase_add_loop_test(tcase, test_bad, 0, ARRAY_SIZE(bad));
     tcase_add_test(tcase, test_limits);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }
