@@ -1,12 +1,13 @@
 /* Receiving is one multishot receive with the sender's credentials; every message must come from
- * the process that opened the session. Sending keeps several messages with the kernel at once:
- * results carry ids, their order does not matter. `ended` follows its result because the relay
- * starts after the result is out.
+ * the process that holds the session, and that must be alive (holder.c). Sending keeps several
+ * messages with the kernel at once: results carry ids, their order does not matter. `ended` follows
+ * its result because the relay starts after the result is out.
  */
 #include "daemon/front/peer.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@
 #include "proto/cleanup.h"
 
 static void received(struct op *op, int res, uint32_t flags);
+static void holder_ended(struct op *op, int res, uint32_t flags);
 
 /* There is no session to send it in the proper way; the socket is new, so it takes it at once. */
 static void refuse_consume_fd(struct front *front, int fd, enum error_code code, const char *detail)
@@ -46,8 +48,10 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
         r = identity_new(&peer->identity, fd, listener);
     if (r == 0)
         r = holder_init(&peer->holder, fd);
+    if (r == -ESRCH)
+        return ERROR_WRONG_SENDER;
     if (r < 0)
-        return r == -ENOMEM ? ERROR_NO_RESOURCES : ERROR_INTERNAL;
+        return r == -ENOMEM || r == -EMFILE || r == -ENFILE ? ERROR_NO_RESOURCES : ERROR_INTERNAL;
     peer->quota = quota_get(front->quotas, peer->identity->uid, "");
     if (!peer->quota)
         return ERROR_NO_RESOURCES;
@@ -57,12 +61,21 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
     return ERROR_OVER_LIMIT;
 }
 
-static struct peer *free_unadmitted(struct peer *peer)
+static struct peer *free_unadmitted(struct peer *peer, struct ring *ring)
 {
-    if (peer)
+    if (peer) {
         identity_unref(peer->identity);
+        holder_deinit(&peer->holder, ring);
+    }
     free(peer);
     return NULL;
+}
+
+static const char *refusal_detail(enum error_code code)
+{
+    if (code == ERROR_OVER_LIMIT)
+        return "too many sessions";
+    return code == ERROR_WRONG_SENDER ? "the process that connected has ended" : "";
 }
 
 void peer_new_consume_fd(struct front *front, int fd, const char *listener)
@@ -80,8 +93,8 @@ void peer_new_consume_fd(struct front *front, int fd, const char *listener)
     else if (code == ERROR_NONE)
         code = ERROR_NO_RESOURCES;
     if (code != ERROR_NONE) {
-        free_unadmitted(peer);
-        refuse_consume_fd(front, fd, code, code == ERROR_OVER_LIMIT ? "too many sessions" : "");
+        free_unadmitted(peer, front->env.ring);
+        refuse_consume_fd(front, fd, code, refusal_detail(code));
         return;
     }
     peer->front = front;
@@ -95,17 +108,25 @@ void peer_new_consume_fd(struct front *front, int fd, const char *listener)
     counter_add(&front->counters->sessions_now, 1);
     op_init(&peer->recv_op, received);
     ring_recv_messages(front->env.ring, &peer->recv_op, fd);
+    op_init(&peer->end_op, holder_ended);
+    ring_poll(front->env.ring, &peer->end_op, peer->holder.pidfd, POLLIN);
+}
+
+bool peer_is_held(struct peer *peer)
+{
+    return holder_is_alive(&peer->holder, ring_now_us(peer->front->env.ring));
 }
 
 void peer_free_if_idle(struct peer *peer)
 {
     if (!peer->is_closing || peer->n_holds > 0 || peer->n_requests > 0 || peer->n_sending > 0 ||
-        op_is_pending(&peer->recv_op))
+        op_is_pending(&peer->recv_op) || op_is_pending(&peer->end_op))
         return;
     assert(peer->n_queued == 0);
     list_remove(&peer->node);
     counter_sub(&peer->front->counters->sessions_now, 1);
     ring_close_consume_fd(peer->front->env.ring, peer->fd);
+    holder_deinit(&peer->holder, peer->front->env.ring);
     identity_unref(peer->identity);
     quota_release(peer->quota, QUOTA_SESSIONS, 1);
     quota_put(peer->quota);
@@ -135,6 +156,7 @@ void peer_close(struct peer *peer)
         return;
     peer->is_closing = true;
     ring_cancel(peer->front->env.ring, &peer->recv_op);
+    ring_cancel(peer->front->env.ring, &peer->end_op);
     relays_forget_peer(peer);
     peer->n_holds++;
     list_for_each (&peer->requests, node)
@@ -232,6 +254,10 @@ static void outgoing_done(struct op *op, int res, uint32_t flags)
     peer->n_sending--;
     if (peer->is_closing) {
         peer_free_if_idle(peer);
+        return;
+    }
+    if (!list_is_empty(&peer->queued) && !peer_is_held(peer)) {
+        peer_close(peer);
         return;
     }
     next = list_pop(&peer->queued);
@@ -366,12 +392,21 @@ static void dispatch(struct peer *peer, const struct ring_message *m)
         peer_fail(peer, ERROR_WRONG_SENDER, "open a session of your own (after fork too)");
         return;
     }
+    if (!peer_is_held(peer)) {
+        peer_close(peer);
+        return;
+    }
     if (wire_read_head(&reader, m->data, m->n, &head) < 0) {
         peer_fail(peer, ERROR_BAD_MESSAGE, "the head is short, has flags, or a wrong length");
         return;
     }
     if (!peer->has_hello && head.type != WIRE_HELLO) {
         peer_fail(peer, ERROR_BAD_MESSAGE, "the first message must be hello");
+        return;
+    }
+    if (holder_takes_early(&peer->holder, m->n) && head.type != WIRE_HELLO) {
+        peer_fail(peer, ERROR_WRONG_SENDER,
+                  "wait for the welcome (the daemon's Linux is before 6.5)");
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
@@ -381,6 +416,18 @@ static void dispatch(struct peer *peer, const struct ring_message *m)
         }
     }
     peer_fail(peer, ERROR_BAD_MESSAGE, "unknown message type");
+}
+
+static void holder_ended(struct op *op, int res, uint32_t flags)
+{
+    struct peer *peer = container_of(op, struct peer, end_op);
+
+    (void)res;
+    (void)flags;
+    if (peer->is_closing)
+        peer_free_if_idle(peer);
+    else
+        peer_close(peer);
 }
 
 static void received(struct op *op, int res, uint32_t flags)

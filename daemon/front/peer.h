@@ -15,6 +15,7 @@ struct peer {
     struct front *front;
     int fd;
     struct op recv_op;
+    struct op end_op;          /* of the holder */
     struct identity *identity; /* whose rights it has */
     struct holder holder;      /* which process may use it */
     struct quota *quota;       /* the user's, charged with this session */
@@ -53,6 +54,8 @@ struct outgoing {
 void peer_new_consume_fd(struct front *front, int fd, const char *listener);
 /* Drops the session; frees at once or later. */
 void peer_close(struct peer *peer);
+/* Whether the process it belongs to is alive: to be asked before it is given anything. */
+bool peer_is_held(struct peer *peer);
 /* To be called when a request or relay of a closing peer is gone. */
 void peer_free_if_idle(struct peer *peer);
 

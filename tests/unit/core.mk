@@ -25,3 +25,8 @@ check_PROGRAMS += tests/unit/test-escape
 tests_unit_test_escape_SOURCES = tests/unit/test-escape.c
 tests_unit_test_escape_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_escape_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test-holder
+tests_unit_test_holder_SOURCES = tests/unit/test-holder.c
+tests_unit_test_holder_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_holder_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
