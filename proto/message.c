@@ -209,6 +209,44 @@ ssize_t message_encode_explained(void *buf, size_t size, uint64_t id,
     return finish(&w);
 }
 
+ssize_t message_encode_grant(void *buf, size_t size, uint64_t id, const struct message_grant *m)
+{
+    struct wire_writer w;
+
+    wire_begin(&w, buf, size, WIRE_GRANT, id);
+    put_texts(&w, ATTR_PATTERN, m->patterns, m->n_patterns);
+    return finish(&w);
+}
+
+static ssize_t encode_answer(void *buf, size_t size, enum wire_type type, uint64_t id,
+                             const struct message_answer *m)
+{
+    struct wire_writer w;
+
+    wire_begin(&w, buf, size, type, id);
+    wire_put_u32(&w, ATTR_CODE, m->code);
+    put_text(&w, ATTR_DETAIL, m->detail);
+    return finish(&w);
+}
+
+ssize_t message_encode_granted(void *buf, size_t size, uint64_t id, const struct message_answer *m)
+{
+    return encode_answer(buf, size, WIRE_GRANTED, id, m);
+}
+
+ssize_t message_encode_open(void *buf, size_t size)
+{
+    struct wire_writer w;
+
+    wire_begin(&w, buf, size, WIRE_OPEN, 0);
+    return finish(&w);
+}
+
+ssize_t message_encode_opened(void *buf, size_t size, const struct message_answer *m)
+{
+    return encode_answer(buf, size, WIRE_OPENED, 0, m);
+}
+
 ssize_t message_encode_error(void *buf, size_t size, uint64_t id, const struct message_error *m)
 {
     struct wire_writer w;

@@ -27,9 +27,11 @@
 #define MESSAGE_TIMEOUT_MS_MAX       3600000
 #define MESSAGE_TIMEOUT_MS_DEFAULT   30000
 #define MESSAGE_TIMES_MAX            32
-#define MESSAGE_SOFTWARE_MAX         64 /* bytes */
-#define MESSAGE_CIPHER_MAX           64 /* bytes of an IANA name */
-#define MESSAGE_USER_MAX             64 /* bytes of a user's name or uid */
+#define MESSAGE_SOFTWARE_MAX         64  /* bytes */
+#define MESSAGE_CIPHER_MAX           64  /* bytes of an IANA name */
+#define MESSAGE_USER_MAX             64  /* bytes of a user's name or uid */
+#define MESSAGE_PATTERNS_MAX         256 /* of a grant */
+#define MESSAGE_PATTERN_MAX          512 /* bytes of one */
 
 enum wire_attr_type {
     ATTR_VERSION = 1,         /* u16 */
@@ -47,6 +49,7 @@ enum wire_attr_type {
     ATTR_SUBPROTOCOL = 23,    /* string, repeated */
     ATTR_COUNT = 24,          /* u32 */
     ATTR_AS_USER = 25,        /* string */
+    ATTR_PATTERN = 26,        /* string, repeated */
     ATTR_CODE = 32,           /* u32 */
     ATTR_STAGE = 33,          /* u8 */
     ATTR_HOP = 34,            /* u8: 0 none or origin, 1… the proxy in `via` order */
@@ -173,6 +176,17 @@ struct message_explained {
     struct text detail;
 };
 
+struct message_grant {
+    struct text patterns[MESSAGE_PATTERNS_MAX];
+    size_t n_patterns;
+};
+
+/* `granted` and `opened`: the fd is beside them. */
+struct message_answer {
+    uint32_t code; /* enum error_code */
+    struct text detail;
+};
+
 struct message_error {
     uint32_t code;
     struct text detail;
@@ -192,6 +206,10 @@ ssize_t message_encode_explain(void *buf, size_t size, uint64_t id,
 ssize_t message_encode_explained(void *buf, size_t size, uint64_t id,
                                  const struct message_explained *m);
 ssize_t message_encode_status(void *buf, size_t size, uint64_t id);
+ssize_t message_encode_grant(void *buf, size_t size, uint64_t id, const struct message_grant *m);
+ssize_t message_encode_granted(void *buf, size_t size, uint64_t id, const struct message_answer *m);
+ssize_t message_encode_open(void *buf, size_t size);
+ssize_t message_encode_opened(void *buf, size_t size, const struct message_answer *m);
 /* The reply to `status` is written attribute by attribute: wire_begin, ATTR_STAT…, wire_end. */
 ssize_t message_encode_error(void *buf, size_t size, uint64_t id, const struct message_error *m);
 
@@ -209,7 +227,10 @@ int message_decode_explain(struct wire_reader r, struct message_explain *ret,
 int message_decode_explained(struct wire_reader r, struct message_explained *ret,
                              const char **ret_error);
 int message_decode_error(struct wire_reader r, struct message_error *ret, const char **ret_error);
-/* For cancel and status: no attribute but optional ones. */
+int message_decode_grant(struct wire_reader r, struct message_grant *ret, const char **ret_error);
+/* For granted and opened. */
+int message_decode_answer(struct wire_reader r, struct message_answer *ret, const char **ret_error);
+/* For cancel, status and open: no attribute but optional ones. */
 int message_decode_empty(struct wire_reader r, const char **ret_error);
 /* Calls `stat` for each "key=value". */
 int message_decode_status_reply(struct wire_reader r,

@@ -396,6 +396,46 @@ int message_decode_explained(struct wire_reader r, struct message_explained *ret
     return decode(r, explained_attr, ret, BIT(ATTR_CODE), "explained without a code", ret_error);
 }
 
+static int grant_attr(struct walk *w, void *message)
+{
+    struct message_grant *m = message;
+
+    if (w->attr.type != ATTR_PATTERN)
+        return walk_unknown(w);
+    return get_text_into(w, MESSAGE_PATTERN_MAX, m->patterns, MESSAGE_PATTERNS_MAX, &m->n_patterns);
+}
+
+int message_decode_grant(struct wire_reader r, struct message_grant *ret, const char **ret_error)
+{
+    memset(ret, 0, sizeof *ret);
+    if (decode(r, grant_attr, ret, 0, "", ret_error) < 0)
+        return -EBADMSG;
+    if (ret->n_patterns == 0) {
+        *ret_error = "grant without a pattern";
+        return -EBADMSG;
+    }
+    return 0;
+}
+
+static int answer_attr(struct walk *w, void *message)
+{
+    struct message_answer *m = message;
+
+    switch (w->attr.type) {
+    case ATTR_CODE:
+        return get_u32(w, 0, UINT32_MAX, &m->code);
+    case ATTR_DETAIL:
+        return get_text_once(w, 0, MESSAGE_DETAIL_MAX, &m->detail);
+    }
+    return walk_unknown(w);
+}
+
+int message_decode_answer(struct wire_reader r, struct message_answer *ret, const char **ret_error)
+{
+    memset(ret, 0, sizeof *ret);
+    return decode(r, answer_attr, ret, BIT(ATTR_CODE), "answer without a code", ret_error);
+}
+
 static int error_attr(struct walk *w, void *message)
 {
     struct message_error *m = message;

@@ -28,16 +28,16 @@ enum wire_type {
     WIRE_CANCEL = 3,
     WIRE_EXPLAIN = 4,
     WIRE_STATUS = 5,
-    WIRE_GRANT = 6, /* reserved */
-    WIRE_OPEN = 7,  /* reserved */
+    WIRE_GRANT = 6,
+    WIRE_OPEN = 7,
 
     WIRE_WELCOME = 129,
     WIRE_RESULT = 130,
     WIRE_ENDED = 131,
     WIRE_EXPLAINED = 132,
     WIRE_STATUS_REPLY = 133,
-    WIRE_GRANTED = 134, /* reserved */
-    WIRE_OPENED = 135,  /* reserved */
+    WIRE_GRANTED = 134,
+    WIRE_OPENED = 135,
     WIRE_ERROR = 255,
 };
 

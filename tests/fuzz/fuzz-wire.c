@@ -33,6 +33,14 @@ static void check_connect(const struct message_connect *m)
         check_text(m->alpn[i], 1, MESSAGE_ALPN_NAME_MAX);
 }
 
+static void check_grant(const struct message_grant *m)
+{
+    if (m->n_patterns == 0 || m->n_patterns > MESSAGE_PATTERNS_MAX)
+        abort();
+    for (size_t i = 0; i < m->n_patterns; i++)
+        check_text(m->patterns[i], 1, MESSAGE_PATTERN_MAX);
+}
+
 static void check_round_trip(const struct message_connect *m, uint64_t id)
 {
     static uint8_t buf[WIRE_MESSAGE_MAX];
@@ -74,6 +82,7 @@ static void decode_requests(struct wire_reader reader, const struct wire_head *h
     struct message_connect connect;
     struct message_explain explain;
     struct message_hello hello;
+    struct message_grant grant;
     const char *error = NULL;
     int r = message_decode_connect(reader, &connect, &error);
 
@@ -93,6 +102,11 @@ static void decode_requests(struct wire_reader reader, const struct wire_head *h
     if (r == 0)
         check_text(explain.as_user, 1, 64);
     error = NULL;
+    r = message_decode_grant(reader, &grant, &error);
+    check_refusal(r, error);
+    if (r == 0)
+        check_grant(&grant);
+    error = NULL;
     r = message_decode_empty(reader, &error);
     check_refusal(r, error);
 }
@@ -102,6 +116,7 @@ static void decode_answers(struct wire_reader reader)
     struct message_explained explained;
     struct message_welcome welcome;
     struct message_result result;
+    struct message_answer answer;
     struct message_ended ended;
     struct message_error failed;
     const char *error = NULL;
@@ -118,6 +133,9 @@ static void decode_answers(struct wire_reader reader)
     check_refusal(r, error);
     error = NULL;
     r = message_decode_explained(reader, &explained, &error);
+    check_refusal(r, error);
+    error = NULL;
+    r = message_decode_answer(reader, &answer, &error);
     check_refusal(r, error);
     error = NULL;
     r = message_decode_error(reader, &failed, &error);

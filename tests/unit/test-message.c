@@ -26,7 +26,7 @@ struct example {
     uint8_t bytes[512];
 };
 
-enum { EXAMPLES_MAX = 16 };
+enum { EXAMPLES_MAX = 20 };
 
 static struct example examples[EXAMPLES_MAX];
 static size_t n_examples;
@@ -80,6 +80,9 @@ static void make_examples(void)
                                           .stage = STAGE_CONNECT,
                                           .sys_errno = ECONNREFUSED,
                                           .detail = text_of("192.0.2.1 port 22")};
+    const struct message_grant grant = {
+        .patterns = {text_of("https://*.example.org"), text_of("tcp://192.0.2.1:22")},
+        .n_patterns = 2};
     struct wire_writer w;
 
     n_examples = 0;
@@ -115,6 +118,15 @@ static void make_examples(void)
     wire_put_bytes(&w, ATTR_STAT, "sessions=7", 10);
     assert(wire_end(&w) == 0);
     add_example((ssize_t)w.length);
+    add_example(message_encode_grant(begin_example("grant"), SIZE, 5, &grant));
+    add_example(
+        message_encode_granted(begin_example("granted"), SIZE, 5, &(struct message_answer){0}));
+    add_example(message_encode_granted(
+        begin_example("granted, refused"), SIZE, 5,
+        &(struct message_answer){.code = ERROR_BAD_OPTION,
+                                 .detail = text_of("no-pattern: the scheme is missing")}));
+    add_example(message_encode_open(begin_example("open"), SIZE));
+    add_example(message_encode_opened(begin_example("opened"), SIZE, &(struct message_answer){0}));
     add_example(
         message_encode_error(begin_example("error"), SIZE, 0,
                              &(struct message_error){.code = ERROR_BAD_MESSAGE,
@@ -202,6 +214,8 @@ static int decode(const void *bytes, size_t n, const char **error)
         struct message_ended ended;
         struct message_explain explain;
         struct message_explained explained;
+        struct message_grant grant;
+        struct message_answer answer;
         struct message_error error;
     } m;
     struct wire_reader r;
@@ -225,10 +239,16 @@ static int decode(const void *bytes, size_t n, const char **error)
         return message_decode_explain(r, &m.explain, error);
     case WIRE_EXPLAINED:
         return message_decode_explained(r, &m.explained, error);
+    case WIRE_GRANT:
+        return message_decode_grant(r, &m.grant, error);
+    case WIRE_GRANTED:
+    case WIRE_OPENED:
+        return message_decode_answer(r, &m.answer, error);
     case WIRE_ERROR:
         return message_decode_error(r, &m.error, error);
     case WIRE_CANCEL:
     case WIRE_STATUS:
+    case WIRE_OPEN:
         return message_decode_empty(r, error);
     }
     *error = "the type";
@@ -336,7 +356,8 @@ END_TEST
 START_TEST(test_required_attributes)
 {
     static const enum wire_type types[] = {WIRE_HELLO, WIRE_WELCOME, WIRE_CONNECT,   WIRE_RESULT,
-                                           WIRE_ENDED, WIRE_EXPLAIN, WIRE_EXPLAINED, WIRE_ERROR};
+                                           WIRE_ENDED, WIRE_EXPLAIN, WIRE_EXPLAINED, WIRE_ERROR,
+                                           WIRE_GRANT, WIRE_GRANTED, WIRE_OPENED};
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
         uint8_t bytes[WIRE_HEAD_SIZE];
@@ -348,6 +369,35 @@ START_TEST(test_required_attributes)
         ck_assert_int_eq(decode(bytes, sizeof bytes, &error), -EBADMSG);
         ck_assert_ptr_nonnull(strstr(error, " without "));
     }
+}
+END_TEST
+
+/* n patterns of `length` bytes each. */
+static int decode_grant_of(size_t n, size_t length, const char **error)
+{
+    static uint8_t bytes[MESSAGE_PATTERNS_MAX * (MESSAGE_PATTERN_MAX + 8)];
+    static char pattern[MESSAGE_PATTERN_MAX + 1];
+    struct wire_writer w;
+
+    memset(pattern, 'x', sizeof pattern);
+    wire_begin(&w, bytes, sizeof bytes, WIRE_GRANT, 1);
+    for (size_t i = 0; i < n; i++)
+        wire_put_bytes(&w, ATTR_PATTERN, pattern, length);
+    ck_assert_int_eq(wire_end(&w), 0);
+    return decode(bytes, w.length, error);
+}
+
+START_TEST(test_limits_of_a_grant)
+{
+    const char *error;
+
+    ck_assert_int_eq(decode_grant_of(MESSAGE_PATTERNS_MAX, 1, &error), 0);
+    ck_assert_int_eq(decode_grant_of(MESSAGE_PATTERNS_MAX + 1, 1, &error), -EBADMSG);
+    ck_assert_ptr_nonnull(strstr(error, "too often"));
+    ck_assert_int_eq(decode_grant_of(1, MESSAGE_PATTERN_MAX, &error), 0);
+    ck_assert_int_eq(decode_grant_of(1, MESSAGE_PATTERN_MAX + 1, &error), -EBADMSG);
+    ck_assert_int_eq(decode_grant_of(1, 0, &error), -EBADMSG);
+    ck_assert_ptr_nonnull(strstr(error, "empty or too long"));
 }
 END_TEST
 
@@ -486,6 +536,7 @@ int main(int argc, char **argv)
     tcase_add_test(tcase, test_truncations_and_changes);
     tcase_add_test(tcase, test_malformed_attributes);
     tcase_add_test(tcase, test_required_attributes);
+    tcase_add_test(tcase, test_limits_of_a_grant);
     tcase_add_test(tcase, test_result_round_trip);
     tcase_add_test(tcase, test_a_chain_that_does_not_fit_is_cut);
     tcase_add_test(tcase, test_fds_arrive_and_surplus_is_closed);
