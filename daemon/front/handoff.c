@@ -145,6 +145,7 @@ static const struct conn *first_connected(const struct request *request)
 /* Turns one connection into an fd for the client. */
 static int take_fd(struct request *request, struct conn *conn, int *ret_fd)
 {
+    CLEANUP(charge_deinit) struct charge charge = {0};
     struct front_relay *relay;
     int r;
 
@@ -152,16 +153,14 @@ static int take_fd(struct request *request, struct conn *conn, int *ret_fd)
         *ret_fd = channel_take_fd(&conn->channel);
         return 0;
     }
-    if (request->n_relays_charged > 0)
-        request->n_relays_charged--;
-    else if (!quota_charge(request->quota, QUOTA_RELAYS, 1, request->route.rule->max_relays))
+    if (request->charge.n[QUOTA_RELAYS] == 0 &&
+        !charge_add(&request->charge, QUOTA_RELAYS, 1, request->route.rule->max_relays))
         return -EDQUOT;
-    r = relays_new(&relay, request->peer->front, &conn->channel, request->route.rule,
-                   request->quota, ret_fd);
-    if (r < 0) {
-        quota_release(request->quota, QUOTA_RELAYS, 1);
+    charge_move(&request->charge, &charge, QUOTA_RELAYS, 1);
+    r = relays_new(&relay, request->peer->front, &conn->channel, request->route.rule, &charge,
+                   ret_fd);
+    if (r < 0)
         return r;
-    }
     list_append(&request->relays, &relay->node);
     return 0;
 }

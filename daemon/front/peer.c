@@ -52,13 +52,12 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
         return ERROR_WRONG_SENDER;
     if (r < 0)
         return r == -ENOMEM || r == -EMFILE || r == -ENFILE ? ERROR_NO_RESOURCES : ERROR_INTERNAL;
-    peer->quota = quota_get(front->quotas, peer->identity->uid, "");
-    if (!peer->quota)
+    peer->charge.quota = quota_get(front->quotas, peer->identity->uid, "");
+    if (!peer->charge.quota)
         return ERROR_NO_RESOURCES;
-    if (quota_charge(peer->quota, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX))
-        return ERROR_NONE;
-    peer->quota = quota_put(peer->quota);
-    return ERROR_OVER_LIMIT;
+    if (!charge_add(&peer->charge, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX))
+        return ERROR_OVER_LIMIT;
+    return ERROR_NONE;
 }
 
 static struct peer *free_unadmitted(struct peer *peer, struct ring *ring)
@@ -66,6 +65,7 @@ static struct peer *free_unadmitted(struct peer *peer, struct ring *ring)
     if (peer) {
         identity_unref(peer->identity);
         holder_deinit(&peer->holder, ring);
+        charge_deinit(&peer->charge);
     }
     free(peer);
     return NULL;
@@ -128,8 +128,8 @@ void peer_free_if_idle(struct peer *peer)
     ring_close_consume_fd(peer->front->env.ring, peer->fd);
     holder_deinit(&peer->holder, peer->front->env.ring);
     identity_unref(peer->identity);
-    quota_release(peer->quota, QUOTA_SESSIONS, 1);
-    quota_put(peer->quota);
+    assert(peer->charge.n[QUOTA_OUTGOING] == 0);
+    charge_deinit(&peer->charge);
     free(peer);
 }
 
@@ -168,7 +168,7 @@ void peer_close(struct peer *peer)
 
 static void outgoing_free_unfilled(struct peer *peer, struct outgoing *out, size_t n)
 {
-    quota_release(peer->quota, QUOTA_OUTGOING, (unsigned)(sizeof *out + n));
+    charge_sub(&peer->charge, QUOTA_OUTGOING, (unsigned)(sizeof *out + n));
     if (out)
         free(out->fds);
     free(out);
@@ -178,8 +178,8 @@ struct outgoing *outgoing_new(struct peer *peer, const void *data, size_t n, siz
 {
     struct outgoing *out;
 
-    if (!quota_charge(peer->quota, QUOTA_OUTGOING, (unsigned)(sizeof *out + n),
-                      OUTGOING_PER_USER_MAX))
+    if (!charge_add(&peer->charge, QUOTA_OUTGOING, (unsigned)(sizeof *out + n),
+                    OUTGOING_PER_USER_MAX))
         return NULL;
     out = malloc(sizeof *out + n);
     if (out) {

@@ -10,7 +10,7 @@
 static void relay_ended(struct relay *relay);
 
 int relays_new(struct front_relay **ret, struct front *front, struct channel *channel,
-               const struct rule *rule, struct quota *quota, int *ret_client_fd)
+               const struct rule *rule, struct charge *charge, int *ret_client_fd)
 {
     const struct relay_limits limits = {.idle_timeout_us = rule->idle_timeout_us,
                                         .max_lifetime_us = rule->max_lifetime_us};
@@ -34,7 +34,7 @@ int relays_new(struct front_relay **ret, struct front *front, struct channel *ch
     }
     r->relay->owner = r;
     r->front = front;
-    r->quota = quota_ref(quota);
+    r->charge = charge_take(charge);
     list_init(&r->node);
     list_init(&r->peer_node);
     *ret = r;
@@ -47,8 +47,7 @@ static void front_relay_free(struct front_relay *r)
     list_remove(&r->node);
     list_remove(&r->peer_node);
     relay_free(r->relay);
-    quota_release(r->quota, QUOTA_RELAYS, 1);
-    quota_put(r->quota);
+    charge_deinit(&r->charge);
     free(r);
 }
 

@@ -10,16 +10,16 @@ struct front_relay {
     struct front *front;
     struct peer *peer; /* NULL: the session is gone */
     struct relay *relay;
-    struct quota *quota; /* one of QUOTA_RELAYS is charged */
+    struct charge charge; /* one of QUOTA_RELAYS */
     uint64_t id;
     uint8_t index;
 };
 
-/* Makes a relay of the channel and a socket pair, not started yet. The charge on `quota` is taken
- * over. *ret_client_fd is the end for the client. Returns 0 or -errno; then all stays the caller's.
+/* Makes a relay of the channel and a socket pair, not started yet. The charge is taken over.
+ * *ret_client_fd is the end for the client. Returns 0 or -errno; then all stays the caller's.
  */
 int relays_new(struct front_relay **ret, struct front *front, struct channel *channel,
-               const struct rule *rule, struct quota *quota, int *ret_client_fd);
+               const struct rule *rule, struct charge *charge, int *ret_client_fd);
 /* For one that was never started. */
 void relays_discard(struct front_relay *r);
 /* From now on the client has it. */

@@ -140,6 +140,7 @@ void report_status(struct peer *peer, uint64_t id)
     if (is_operator(peer)) {
         put_number(&w, "rules", front->config->n_rules);
         put_counters(&w, status);
+        put_number(&w, "quota_accounts_now", quota_table_count(front->quotas));
     }
     r = wire_end(&w);
     assert(r == 0);

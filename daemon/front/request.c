@@ -79,47 +79,66 @@ static bool check_tls_name(const struct message_connect *m, char name[TARGET_HOS
     return false;
 }
 
-/* Charges the quota for `count` connections. The request exists then, with nothing in flight. */
+/* For `count` connections. Tokens of the rate, which cannot be given back, are the last to be
+ * taken. */
+static bool charge_rule(struct charge *charge, const struct rule *rule, const struct plan *plan,
+                        unsigned count, uint64_t now_us, struct failure *failure)
+{
+    uint64_t wait_us;
+
+    if (!charge->quota) {
+        failure_set(failure, ERROR_NO_RESOURCES, 0);
+        return false;
+    }
+    if (!charge_add(charge, QUOTA_PENDING, count, rule->max_pending)) {
+        failure_format(failure, ERROR_OVER_LIMIT, 0,
+                       "max-pending of rule \"%s\" is %u: wait for results", rule->name,
+                       rule->max_pending);
+        return false;
+    }
+    if (plan->handoff == HANDOFF_RELAY &&
+        !charge_add(charge, QUOTA_RELAYS, count, rule->max_relays)) {
+        failure_format(failure, ERROR_OVER_LIMIT, 0,
+                       "max-relays of rule \"%s\" is %u: close connections first", rule->name,
+                       rule->max_relays);
+        return false;
+    }
+    wait_us = quota_take(charge->quota, &rule->max_rate, count, now_us);
+    if (wait_us == 0)
+        return true;
+    failure_format(failure, ERROR_OVER_LIMIT, 0, "max-rate of rule \"%s\": try again in %llu ms",
+                   rule->name, (unsigned long long)(wait_us / US_PER_MS + 1));
+    return false;
+}
+
+/* Charged for `count` connections, it exists, with nothing in flight. */
 static struct request *request_new(struct peer *peer, uint64_t id, const struct route *route,
                                    const struct plan *plan, unsigned count, struct failure *failure)
 {
+    struct front *front = peer->front;
     const struct rule *rule = route->rule;
-    struct quota *quota = quota_get(peer->front->quotas, peer->identity->uid, rule->name);
-    bool is_relay = plan->handoff == HANDOFF_RELAY;
+    CLEANUP(charge_deinit)
+    struct charge charge = {.quota = quota_get(front->quotas, peer->identity->uid, rule->name)};
     struct request *request;
 
-    if (!quota || !quota_charge(quota, QUOTA_PENDING, count, rule->max_pending)) {
-        failure_format(failure, ERROR_OVER_LIMIT, 0, "max-pending of rule \"%s\"", rule->name);
-        quota_put(quota);
+    if (!charge_rule(&charge, rule, plan, count, ring_now_us(front->env.ring), failure))
         return NULL;
-    }
-    if (is_relay && !quota_charge(quota, QUOTA_RELAYS, count, rule->max_relays)) {
-        failure_format(failure, ERROR_OVER_LIMIT, 0, "max-relays of rule \"%s\"", rule->name);
-        quota_release(quota, QUOTA_PENDING, count);
-        quota_put(quota);
-        return NULL;
-    }
     request = calloc(1, sizeof *request + count * sizeof request->conns[0]);
     if (!request) {
         failure_set(failure, ERROR_NO_RESOURCES, 0);
-        quota_release(quota, QUOTA_PENDING, count);
-        if (is_relay)
-            quota_release(quota, QUOTA_RELAYS, count);
-        quota_put(quota);
         return NULL;
     }
     request->peer = peer;
     request->id = id;
-    request->config = config_ref(peer->front->config);
+    request->config = config_ref(front->config);
     request->route = *route;
-    request->quota = quota;
+    request->charge = charge_take(&charge);
     request->n_conns = count;
-    request->n_relays_charged = is_relay ? count : 0;
     list_init(&request->relays);
     list_append(&peer->requests, &request->node);
     list_append(bucket_of(peer, id), &request->bucket_node);
     peer->n_requests++;
-    counter_add(&peer->front->counters->requests_now, 1);
+    counter_add(&front->counters->requests_now, 1);
     return request;
 }
 
@@ -130,10 +149,7 @@ struct request *request_free(struct request *request)
     ring_timer_clear(peer->front->env.ring, &request->deadline);
     for (unsigned i = 0; i < request->n_conns; i++)
         conn_deinit(&request->conns[i]);
-    quota_release(request->quota, QUOTA_PENDING, request->n_conns);
-    if (request->n_relays_charged > 0)
-        quota_release(request->quota, QUOTA_RELAYS, request->n_relays_charged);
-    quota_put(request->quota);
+    charge_deinit(&request->charge);
     config_unref(request->config);
     free(request->alpn_names);
     list_remove(&request->node);

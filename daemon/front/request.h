@@ -12,9 +12,8 @@ struct request {
     uint64_t id;
     struct config *config; /* keeps the route valid */
     struct route route;
-    struct quota *quota;
-    unsigned n_relays_charged; /* of them not yet taken over by a relay */
-    struct list relays;        /* made, but the result is not out yet */
+    struct charge charge; /* of QUOTA_RELAYS: not yet taken over by a relay */
+    struct list relays;   /* made, but the result is not out yet */
     struct timer deadline;
     struct conn_params params;
     char tls_name[TARGET_HOST_MAX + 1];

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/base/quota.h"
 #include "daemon/policy/pattern.h"
 #include "daemon/tls/tls.h"
 
@@ -24,6 +25,7 @@
 #define CONFIG_WORKERS_MAX    256
 #define CONFIG_PENDING_MAX    65536
 #define CONFIG_RELAYS_MAX     65536
+#define CONFIG_RATE_MAX       1000000
 #define CONFIG_DURATION_MAX_S (365 * 24 * 3600)
 
 #define CONFIG_PENDING_DEFAULT         64
@@ -61,6 +63,7 @@ struct rule {
     char *tls_name;          /* of the section; NULL: default */
     uint32_t max_pending;
     uint32_t max_relays;
+    struct quota_rate max_rate;
     uint64_t idle_timeout_us; /* 0: none */
     uint64_t max_lifetime_us; /* 0: none */
     unsigned index;           /* position, from 0 */

@@ -160,6 +160,8 @@ static int build_limits(const struct section *section, struct rule *rule, char *
     if (r == 0 && keys[KEY_MAX_RELAYS].n > 0)
         r = config_parse_number(keys[KEY_MAX_RELAYS].values, KEY_MAX_RELAYS, 1, CONFIG_RELAYS_MAX,
                                 &rule->max_relays, error);
+    if (r == 0 && keys[KEY_MAX_RATE].n > 0)
+        r = config_parse_rate(keys[KEY_MAX_RATE].values, KEY_MAX_RATE, &rule->max_rate, error);
     if (r == 0 && keys[KEY_IDLE_TIMEOUT].n > 0)
         r = config_parse_duration(keys[KEY_IDLE_TIMEOUT].values, KEY_IDLE_TIMEOUT,
                                   &rule->idle_timeout_us, error);

@@ -52,6 +52,7 @@ enum config_form {
     X(TLS, "tls", FORM_ONE)                                                                        \
     X(MAX_PENDING, "max-pending", FORM_ONE)                                                        \
     X(MAX_RELAYS, "max-relays", FORM_ONE)                                                          \
+    X(MAX_RATE, "max-rate", FORM_ONE)                                                              \
     X(IDLE_TIMEOUT, "idle-timeout", FORM_ONE)                                                      \
     X(MAX_LIFETIME, "max-lifetime", FORM_ONE)                                                      \
     X(SOURCE, "source", FORM_LATER)                                                                \
@@ -59,7 +60,6 @@ enum config_form {
     X(NO_PROXY, "no-proxy", FORM_LATER)                                                            \
     X(RESOLVE, "resolve", FORM_LATER)                                                              \
     X(WARM, "warm", FORM_LATER)                                                                    \
-    X(MAX_RATE, "max-rate", FORM_LATER)                                                            \
     X(MODE, "mode", FORM_LATER)
 
 enum config_key {
@@ -154,6 +154,9 @@ int config_parse_number(const struct value *value, enum config_key key, uint32_t
                         uint32_t *ret, char error[CONFIG_ERROR_MAX]);
 int config_parse_duration(const struct value *value, enum config_key key, uint64_t *ret_us,
                           char error[CONFIG_ERROR_MAX]);
+/* So many a second, minute or hour. */
+int config_parse_rate(const struct value *value, enum config_key key, struct quota_rate *ret,
+                      char error[CONFIG_ERROR_MAX]);
 int config_parse_bool(const struct value *value, enum config_key key, bool *ret,
                       char error[CONFIG_ERROR_MAX]);
 /* Joins addresses with commas into a malloc'd string. */

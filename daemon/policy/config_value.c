@@ -67,6 +67,29 @@ int config_parse_duration(const struct value *value, enum config_key key, uint64
     return 0;
 }
 
+int config_parse_rate(const struct value *value, enum config_key key, struct quota_rate *ret,
+                      char error[CONFIG_ERROR_MAX])
+{
+    size_t n = strspn(value->text, "0123456789");
+    const char *unit = value->text + n;
+    uint32_t period_s = 0;
+    uint64_t number;
+
+    if (strcmp(unit, "/s") == 0)
+        period_s = 1;
+    else if (strcmp(unit, "/min") == 0)
+        period_s = 60;
+    else if (strcmp(unit, "/h") == 0)
+        period_s = 3600;
+    if (period_s == 0 || !parse_digits(value->text, n, CONFIG_RATE_MAX, &number) || number == 0)
+        return config_refuse(error, &value->place,
+                             "'%s' takes 1 to %d a second, minute or hour, like \"100/s\", "
+                             "\"30/min\" or \"5/h\"; '%.60s' is none",
+                             config_key_name(key), CONFIG_RATE_MAX, value->text);
+    *ret = (struct quota_rate){.n = (uint32_t)number, .period_s = period_s};
+    return 0;
+}
+
 int config_parse_bool(const struct value *value, enum config_key key, bool *ret,
                       char error[CONFIG_ERROR_MAX])
 {

@@ -197,7 +197,8 @@ class State:
 
     def __init__(self, daemon):
         self.daemon = daemon
-        self.n_sessions = int(status(daemon)["sessions_now"])
+        now = status(daemon)
+        self.n_sessions, self.n_accounts = int(now["sessions_now"]), int(now["quota_accounts_now"])
         self.wait_for_sessions()
         self.n_fds = daemon.fd_count()
 
@@ -211,6 +212,9 @@ class State:
         wrong = {k: now[k] for k in ("requests_now", "relays_now") if now[k] != "0"}
         if int(now["sessions_now"]) > self.n_sessions:
             wrong["sessions_now"] = now["sessions_now"]
+        # Where one is left by its last holder and not empty, the daemon aborts.
+        if int(now["quota_accounts_now"]) > self.n_accounts:
+            wrong["quota_accounts_now"] = now["quota_accounts_now"]
         return wrong
 
     def check(self, spare_fds=0):

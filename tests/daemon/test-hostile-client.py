@@ -139,6 +139,8 @@ class HostileClient(rig.Case):
         wrong = {k: now[k] for k, n in (("requests_now", "0"), ("relays_now", "1")) if now[k] != n}
         if int(now["sessions_now"]) > self.state.n_sessions:
             wrong["sessions_now"] = now["sessions_now"]
+        if int(now["quota_accounts_now"]) > self.state.n_accounts:
+            wrong["quota_accounts_now"] = now["quota_accounts_now"]
         return wrong
 
     def assert_others_unharmed(self):

@@ -30,3 +30,7 @@ check_PROGRAMS += tests/unit/test-holder
 tests_unit_test_holder_SOURCES = tests/unit/test-holder.c
 tests_unit_test_holder_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_holder_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test-quota
+tests_unit_test_quota_SOURCES = tests/unit/test-quota.c
+tests_unit_test_quota_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_quota_LDADD = libdaemon.la $(CHECK_LIBS)

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RULE(body)     "rule \"a\" {\n client = \"uid:1\"\n allow = \"tcp://h:1\"\n" body "\n}\n"
+#define RULE(body) "rule \"a\" {\n client = \"uid:1\"\n allow = \"tcp://h:1\"\n" body "\n}\n"
+#define RATE                                                                                       \
+    "4: 'max-rate' takes 1 to 1000000 a second, minute or hour, like \"100/s\", \"30/min\" or "    \
+    "\"5/h\"; "
 #define ALLOW(pattern) "rule \"a\" {\n client = \"uid:1\"\n allow = " pattern "\n}\n"
 #define CLIENT(client) "rule \"a\" {\n client = " client "\n allow = \"tcp://h:1\"\n}\n"
 
@@ -81,7 +84,6 @@ static const struct {
     {RULE("source = \"192.0.2.7\""), "4: 'source' is not supported by this version; remove it"},
     {RULE("warm = \"x\""), "4: 'warm' is not supported by this version; remove it"},
     {RULE("mode = \"report\""), "4: 'mode' is not supported by this version; remove it"},
-    {RULE("max-rate = \"1/s\""), "4: 'max-rate' is not supported by this version; remove it"},
     {"\nproxy \"corp\" {\n url = \"http://p:1\" }", "2: 'proxy' is not supported by this version; "
                                                     "remove it"},
     {"tls \"a\" {\n certificate = \"x\"\n}", "2: 'certificate' is not supported by this version; "
@@ -212,6 +214,14 @@ static const struct {
     {RULE("idle-timeout = \"1d\""),
      "4: 'idle-timeout' takes a time like 30, 30s, 5m or 1h, at most a "
      "year, without leading zeros or sign; '1d' is none"},
+    {RULE("max-rate = 100"), RATE "'100' is none"},
+    {RULE("max-rate = \"0/s\""), RATE "'0/s' is none"},
+    {RULE("max-rate = \"010/s\""), RATE "'010/s' is none"},
+    {RULE("max-rate = \"1000001/h\""), RATE "'1000001/h' is none"},
+    {RULE("max-rate = \"5/d\""), RATE "'5/d' is none"},
+    {RULE("max-rate = \"/s\""), RATE "'/s' is none"},
+    {RULE("max-rate = \"-1/s\""), RATE "'-1/s' is none"},
+    {RULE("max-rate = \"1 /s\""), RATE "'1 /s' is none"},
     {RULE("max-lifetime = \"-5\""),
      "4: 'max-lifetime' takes a time like 30, 30s, 5m or 1h, at most a "
      "year, without leading zeros or sign; '-5' is none"},

@@ -54,6 +54,7 @@ START_TEST(test_defaults)
     ck_assert_ptr_null(rule->tls_name);
     ck_assert_uint_eq(rule->max_pending, CONFIG_PENDING_DEFAULT);
     ck_assert_uint_eq(rule->max_relays, CONFIG_RELAYS_DEFAULT);
+    ck_assert_uint_eq(rule->max_rate.n, 0);
     ck_assert_uint_eq(rule->idle_timeout_us, 0);
     ck_assert_uint_eq(rule->max_lifetime_us, 0);
     config_unref(config);
@@ -74,7 +75,8 @@ START_TEST(test_every_key)
         "  handoff = { tcp, relay }\n"
         "  seal = off\n"
         "  tls = partner\n"
-        "  max-pending = 1\n  max-relays = 65536\n  idle-timeout = 90\n  max-lifetime = \"1h\"\n"
+        "  max-pending = 1\n  max-relays = 65536\n  max-rate = 30/min\n  idle-timeout = 90\n  "
+        "max-lifetime = \"1h\"\n"
         "}\n"
         "rule second { client = \"uid:0\" allow = \"tcp://*:*\" }\n"
         "tls partner { ca-file = \"/dev/null\" min-version = 1.3 verify-name = \"DB.example.\" "
@@ -109,6 +111,8 @@ START_TEST(test_every_key)
     ck_assert_str_eq(rule->tls_name, "partner");
     ck_assert_uint_eq(rule->max_pending, 1);
     ck_assert_uint_eq(rule->max_relays, 65536);
+    ck_assert_uint_eq(rule->max_rate.n, 30);
+    ck_assert_uint_eq(rule->max_rate.period_s, 60);
     ck_assert_uint_eq(rule->idle_timeout_us, 90000000);
     ck_assert_uint_eq(rule->max_lifetime_us, UINT64_C(3600000000));
     ck_assert_str_eq(rule[1].name, "second");

@@ -1,8 +1,7 @@
-/* Plans: target and rule in, one line out. And the accounts of what is under way. */
+/* Plans: target and rule in, one line out. */
 #include <check.h>
 #include <string.h>
 
-#include "daemon/base/quota.h"
 #include "daemon/conn/plan.h"
 #include "proto/cleanup.h"
 #include "tests/lib/suite.h"
@@ -80,40 +79,6 @@ START_TEST(test_long_names_are_cut_in_the_line)
 }
 END_TEST
 
-START_TEST(test_quota)
-{
-    struct quota_table *table;
-    struct quota *a, *again, *other_user, *other_rule;
-
-    ck_assert_int_eq(quota_table_new(&table), 0);
-    a = quota_get(table, 1000, "r");
-    again = quota_get(table, 1000, "r");
-    other_user = quota_get(table, 1001, "r");
-    other_rule = quota_get(table, 1000, "s");
-    ck_assert_ptr_eq(a, again);
-    ck_assert_ptr_ne(a, other_user);
-    ck_assert_ptr_ne(a, other_rule);
-    ck_assert(quota_charge(a, QUOTA_PENDING, 3, 4));
-    ck_assert(!quota_charge(again, QUOTA_PENDING, 2, 4));
-    ck_assert(quota_charge(again, QUOTA_PENDING, 1, 4));
-    ck_assert(!quota_charge(a, QUOTA_PENDING, 1, 4));
-    ck_assert(!quota_charge(a, QUOTA_PENDING, 1, 2)); /* the limit was lowered meanwhile */
-    ck_assert(quota_charge(a, QUOTA_RELAYS, 4, 4));
-    ck_assert(quota_charge(other_user, QUOTA_PENDING, 4, 4));
-    quota_release(a, QUOTA_PENDING, 4);
-    ck_assert(quota_charge(again, QUOTA_PENDING, 4, 4));
-    ck_assert(!quota_charge(again, QUOTA_PENDING, UINT32_MAX, UINT32_MAX));
-    quota_release(again, QUOTA_PENDING, 4);
-    quota_release(a, QUOTA_RELAYS, 4);
-    quota_release(other_user, QUOTA_PENDING, 4);
-    quota_put(a);
-    quota_put(again);
-    quota_put(other_user);
-    quota_put(other_rule);
-    quota_table_free(table);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("plan");
@@ -121,7 +86,6 @@ int main(void)
 
     tcase_add_loop_test(tcase, test_plan, 0, ARRAY_SIZE(rows));
     tcase_add_test(tcase, test_long_names_are_cut_in_the_line);
-    tcase_add_test(tcase, test_quota);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }
