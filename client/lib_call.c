@@ -102,6 +102,19 @@ static char *copy_reason(uint32_t code, struct text detail)
                : reason;
 }
 
+/* With what there is to say about it. */
+static char *copy_plan(struct text plan, struct text detail)
+{
+    char *copy;
+
+    if (detail.n == 0)
+        return copy_text(plan);
+    return asprintf(&copy, "%.*s (%.*s)", (int)plan.n, plan.n > 0 ? plan.data : "", (int)detail.n,
+                    detail.data) < 0
+               ? NULL
+               : copy;
+}
+
 static int take_explained(const struct session_call *call, int *ret_error, char **ret_rule,
                           char **ret_plan)
 {
@@ -115,7 +128,7 @@ static int take_explained(const struct session_call *call, int *ret_error, char 
         message_decode_explained(reader, &m, &sentence) < 0)
         return -EPROTO;
     rule = copy_text(m.rule);
-    plan = m.code ? copy_reason(m.code, m.detail) : copy_text(m.plan);
+    plan = m.code ? copy_reason(m.code, m.detail) : copy_plan(m.plan, m.detail);
     if (!rule || !plan)
         return -ENOMEM;
     *ret_error = m.code ? -error_to_errno(m.code) : 0;

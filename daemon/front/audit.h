@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "daemon/base/failure.h"
+#include "daemon/policy/config.h"
 #include "proto/message.h"
 
 #define AUDIT_LINES_PER_S 50
@@ -20,4 +21,6 @@ struct audit_budget {
 struct peer;
 
 void audit_failure(const struct peer *peer, const struct failure *failure, struct text target);
+/* A request that would be denied is let through, because the rule only reports. */
+void audit_reported(const struct peer *peer, const struct rule *rule, const struct target *target);
 void audit_dropped(const struct peer *peer, enum error_code code, const char *detail);

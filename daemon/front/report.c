@@ -73,6 +73,8 @@ static void explain_as(struct peer *peer, uint64_t id, const struct identity *id
     plan_format(&plan, &target, plan_text);
     m.rule = text_of(route.rule->name);
     m.plan = text_of(plan_text);
+    if (route.is_reported)
+        m.detail = text_of("no rule allows this: it would be denied, but the rule only reports");
     send_explained(peer, id, &m);
 }
 

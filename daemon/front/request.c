@@ -238,6 +238,8 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
     request->params.tls_name = m->tls_name.data ? request->tls_name : NULL;
     for (unsigned i = 0; i < request->n_conns; i++)
         conn_init(&request->conns[i], &front->env, &request->params, conn_ended);
+    if (route.is_reported)
+        audit_reported(peer, route.rule, &target);
     *ret = request;
     return true;
 }

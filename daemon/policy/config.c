@@ -147,6 +147,8 @@ static int build_tls(const struct config_tree *tree, struct tls_table *table, ch
 /* Without TLS targets a rule needs no trust store, which small machines do not have. */
 static bool may_use_tls(const struct rule *rule)
 {
+    if (rule->mode == MODE_REPORT)
+        return true;
     for (size_t i = 0; i < rule->n_allow; i++) {
         if (rule->allow[i].is_any_scheme || scheme_is_tls(rule->allow[i].scheme))
             return true;

@@ -47,6 +47,11 @@ enum seal {
     SEAL_OFF,
 };
 
+enum mode {
+    MODE_ENFORCE,
+    MODE_REPORT, /* what no rule allows is let through and logged */
+};
+
 struct rule {
     char *name;
     struct client_match *clients;
@@ -59,6 +64,7 @@ struct rule {
     unsigned addresses; /* mask of enum address_class */
     unsigned handoff;   /* mask of enum handoff */
     enum seal seal;
+    enum mode mode;
     struct tls_context *tls; /* NULL only where no `allow` pattern is of a TLS scheme */
     char *tls_name;          /* of the section; NULL: default */
     uint32_t max_pending;

@@ -32,6 +32,11 @@ static const struct word seal_words[] = {
     {"off", SEAL_OFF},
 };
 
+static const struct word mode_words[] = {
+    {"enforce", MODE_ENFORCE},
+    {"report", MODE_REPORT},
+};
+
 static int find_word(const struct value *value, enum config_key key, const struct word *words,
                      size_t n_words, const char *known, unsigned *ret, char *error)
 {
@@ -189,6 +194,7 @@ static int build_targets(const struct section *section, struct rule *rule, char 
 static int build_permissions(const struct section *section, struct rule *rule, char *error)
 {
     const struct value_list *seal = &section->keys[KEY_SEAL];
+    const struct value_list *mode = &section->keys[KEY_MODE];
     unsigned word = 0;
     int r = build_mask(section, KEY_ADDRESSES, address_words, ARRAY_SIZE(address_words),
                        "public, private, loopback, link-local and host", &rule->addresses, error);
@@ -196,12 +202,16 @@ static int build_permissions(const struct section *section, struct rule *rule, c
     if (r == 0)
         r = build_mask(section, KEY_HANDOFF, handoff_words, ARRAY_SIZE(handoff_words),
                        "tcp, ktls and relay", &rule->handoff, error);
-    if (r < 0 || seal->n == 0)
-        return r;
-    r = find_word(seal->values, KEY_SEAL, seal_words, ARRAY_SIZE(seal_words), "required or off",
-                  &word, error);
-    if (r == 0)
+    if (r == 0 && seal->n > 0) {
+        r = find_word(seal->values, KEY_SEAL, seal_words, ARRAY_SIZE(seal_words), "required or off",
+                      &word, error);
         rule->seal = (enum seal)word;
+    }
+    if (r == 0 && mode->n > 0) {
+        r = find_word(mode->values, KEY_MODE, mode_words, ARRAY_SIZE(mode_words),
+                      "enforce or report", &word, error);
+        rule->mode = (enum mode)word;
+    }
     return r;
 }
 
@@ -234,6 +244,7 @@ void config_rule_init(struct rule *rule)
         .addresses = ADDRESS_CLASS_PUBLIC,
         .handoff = HANDOFF_ALL,
         .seal = SEAL_REQUIRED,
+        .mode = MODE_ENFORCE,
         .max_pending = CONFIG_PENDING_DEFAULT,
         .max_relays = CONFIG_RELAYS_DEFAULT,
     };

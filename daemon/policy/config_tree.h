@@ -49,6 +49,7 @@ enum config_form {
     X(ADDRESSES, "addresses", FORM_LIST)                                                           \
     X(HANDOFF, "handoff", FORM_LIST)                                                               \
     X(SEAL, "seal", FORM_ONE)                                                                      \
+    X(MODE, "mode", FORM_ONE)                                                                      \
     X(TLS, "tls", FORM_ONE)                                                                        \
     X(MAX_PENDING, "max-pending", FORM_ONE)                                                        \
     X(MAX_RELAYS, "max-relays", FORM_ONE)                                                          \
@@ -59,8 +60,7 @@ enum config_form {
     X(VIA, "via", FORM_LATER)                                                                      \
     X(NO_PROXY, "no-proxy", FORM_LATER)                                                            \
     X(RESOLVE, "resolve", FORM_LATER)                                                              \
-    X(WARM, "warm", FORM_LATER)                                                                    \
-    X(MODE, "mode", FORM_LATER)
+    X(WARM, "warm", FORM_LATER)
 
 enum config_key {
 #define X(name, text, form) KEY_##name,

@@ -4,7 +4,12 @@
  * arguments.
  *
  * A tls-name is a second name for the target, and so has to pass like the target itself: no `deny`
- * on the way may match it, and an `allow` of the deciding rule must. */
+ * on the way may match it, and an `allow` of the deciding rule must.
+ *
+ * A rule that only reports decides what its patterns match like any other. Besides, it stands in
+ * for an `allow` that is missing: of the TLS name in what it decides, and of the target where the
+ * walk has come to its end. So it never takes a request from another rule, nor passes a `deny`. A
+ * Unix socket, which no address class guards, always needs a pattern. */
 #include "daemon/policy/policy.h"
 
 #include <string.h>
@@ -82,8 +87,8 @@ static bool is_denied(const struct rule *rule, const struct target *target)
     return false;
 }
 
-static bool give_route(const struct rule *rule, unsigned handoff, struct route *ret_route,
-                       struct failure *ret_failure)
+static bool give_route(const struct rule *rule, unsigned handoff, bool is_reported,
+                       struct route *ret_route, struct failure *ret_failure)
 {
     handoff &= rule->handoff;
     if (handoff == 0) {
@@ -91,14 +96,26 @@ static bool give_route(const struct rule *rule, unsigned handoff, struct route *
                        "the client accepts no kind of hand-over that rule '%s' allows", rule->name);
         return false;
     }
-    *ret_route = (struct route){.rule = rule, .handoff = handoff};
+    *ret_route = (struct route){.rule = rule, .handoff = handoff, .is_reported = is_reported};
     return true;
+}
+
+/* The rule allows the target. named: NULL, or the target under its TLS name. */
+static bool decide_by(const struct rule *rule, const struct target *named, unsigned handoff,
+                      struct route *ret_route, struct failure *ret_failure)
+{
+    bool is_reported = named && !is_allowed(rule, named);
+
+    if (is_reported && rule->mode != MODE_REPORT)
+        return deny(ret_failure, rule, "allows the target, but not this TLS name");
+    return give_route(rule, handoff, is_reported, ret_route, ret_failure);
 }
 
 bool policy_decide(const struct config *config, const struct identity *identity,
                    const struct target *target, const char *tls_name, unsigned handoff,
                    struct route *ret_route, struct failure *ret_failure)
 {
+    const struct rule *reporting = NULL; /* the first */
     bool has_rule = false;
     struct target named;
 
@@ -118,12 +135,15 @@ bool policy_decide(const struct config *config, const struct identity *identity,
             return deny(ret_failure, rule, "denies this target");
         if (tls_name && is_denied(rule, &named))
             return deny(ret_failure, rule, "denies this TLS name");
-        if (!is_allowed(rule, target))
+        if (!is_allowed(rule, target)) {
+            if (!reporting && rule->mode == MODE_REPORT)
+                reporting = rule;
             continue;
-        if (tls_name && !is_allowed(rule, &named))
-            return deny(ret_failure, rule, "allows the target, but not this TLS name");
-        return give_route(rule, handoff, ret_route, ret_failure);
+        }
+        return decide_by(rule, tls_name ? &named : NULL, handoff, ret_route, ret_failure);
     }
+    if (reporting && target->host_kind != HOST_PATH)
+        return give_route(reporting, handoff, true, ret_route, ret_failure);
     return deny(ret_failure, NULL,
                 has_rule ? "no rule allows this target to this client"
                          : "no rule is for this client on this socket");

@@ -1,7 +1,8 @@
 /* The decision: who asks for what → a route, or a refusal. Pure; asks nothing of the network.
  *
  * The first rule whose client and target match decides. A `deny` of any rule that matches the
- * client and comes before it is final. Nothing matches: denied. */
+ * client and comes before it is final. Nothing matches: denied, or let through by the first rule
+ * for this client that only reports. */
 #pragma once
 
 #include <sys/types.h>
@@ -27,6 +28,9 @@ struct identity {
 struct route {
     const struct rule *rule;
     unsigned handoff; /* mask: the client's and the rule's */
+    /* Let through by `mode = report` alone: nothing that proves who we are (credentials, client
+     * certificates) may be presented. */
+    bool is_reported;
 };
 
 /* tls_name: NULL, or the request's, canonical. handoff: the client's mask.

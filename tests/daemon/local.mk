@@ -7,7 +7,8 @@ script_tests += \
 	tests/daemon/test-identity.py \
 	tests/daemon/test-limits.py \
 	tests/daemon/test-policy.py \
-	tests/daemon/test-relay.py
+	tests/daemon/test-relay.py \
+	tests/daemon/test-rules.py
 
 EXTRA_DIST += tests/daemon/rig.py
 

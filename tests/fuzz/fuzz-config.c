@@ -27,6 +27,8 @@ static void check_config(const struct config *config)
         if (rule->n_clients == 0 || rule->n_allow == 0 || rule->addresses == 0 ||
             rule->handoff == 0 || !rule->name || rule->index != i)
             abort();
+        if (rule->mode == MODE_REPORT && !rule->tls)
+            abort();
         for (size_t k = 0; k < rule->n_allow; k++) {
             if (!rule->tls &&
                 (rule->allow[k].is_any_scheme || scheme_is_tls(rule->allow[k].scheme)))

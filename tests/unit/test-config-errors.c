@@ -83,7 +83,6 @@ static const struct {
     {RULE("resolve = \"local\""), "4: 'resolve' is not supported by this version; remove it"},
     {RULE("source = \"192.0.2.7\""), "4: 'source' is not supported by this version; remove it"},
     {RULE("warm = \"x\""), "4: 'warm' is not supported by this version; remove it"},
-    {RULE("mode = \"report\""), "4: 'mode' is not supported by this version; remove it"},
     {"\nproxy \"corp\" {\n url = \"http://p:1\" }", "2: 'proxy' is not supported by this version; "
                                                     "remove it"},
     {"tls \"a\" {\n certificate = \"x\"\n}", "2: 'certificate' is not supported by this version; "
@@ -205,6 +204,8 @@ static const struct {
      "4: the list of 'addresses' is empty; write a value, or remove the key"},
     {RULE("handoff = \"udp\""), "4: 'handoff' takes tcp, ktls and relay; 'udp' is unknown"},
     {RULE("seal = \"no\""), "4: 'seal' takes required or off; 'no' is unknown"},
+    {RULE("mode = \"log\""), "4: 'mode' takes enforce or report; 'log' is unknown"},
+    {RULE("mode = { enforce, report }"), "4: 'mode' takes one value; remove the braces"},
     {RULE("max-pending = 0"),
      "4: 'max-pending' takes a number of 1 to 65536, without leading zeros or "
      "sign; '0' is none"},

@@ -50,6 +50,7 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(rule->addresses, ADDRESS_CLASS_PUBLIC);
     ck_assert_uint_eq(rule->handoff, HANDOFF_TCP | HANDOFF_KTLS | HANDOFF_RELAY);
     ck_assert_int_eq(rule->seal, SEAL_REQUIRED);
+    ck_assert_int_eq(rule->mode, MODE_ENFORCE);
     ck_assert_ptr_nonnull(rule->tls);
     ck_assert_ptr_null(rule->tls_name);
     ck_assert_uint_eq(rule->max_pending, CONFIG_PENDING_DEFAULT);
@@ -74,11 +75,12 @@ START_TEST(test_every_key)
         "  addresses = { private, loopback, link-local, host }\n"
         "  handoff = { tcp, relay }\n"
         "  seal = off\n"
+        "  mode = report\n"
         "  tls = partner\n"
         "  max-pending = 1\n  max-relays = 65536\n  max-rate = 30/min\n  idle-timeout = 90\n  "
         "max-lifetime = \"1h\"\n"
         "}\n"
-        "rule second { client = \"uid:0\" allow = \"tcp://*:*\" }\n"
+        "rule second { client = \"uid:0\" allow = \"tcp://*:*\" mode = enforce }\n"
         "tls partner { ca-file = \"/dev/null\" min-version = 1.3 verify-name = \"DB.example.\" "
         "}\n");
     static const struct client_match clients[] = {
@@ -108,6 +110,7 @@ START_TEST(test_every_key)
                                            ADDRESS_CLASS_LINK_LOCAL | ADDRESS_CLASS_HOST);
     ck_assert_uint_eq(rule->handoff, HANDOFF_TCP | HANDOFF_RELAY);
     ck_assert_int_eq(rule->seal, SEAL_OFF);
+    ck_assert_int_eq(rule->mode, MODE_REPORT);
     ck_assert_str_eq(rule->tls_name, "partner");
     ck_assert_uint_eq(rule->max_pending, 1);
     ck_assert_uint_eq(rule->max_relays, 65536);
@@ -117,7 +120,8 @@ START_TEST(test_every_key)
     ck_assert_uint_eq(rule->max_lifetime_us, UINT64_C(3600000000));
     ck_assert_str_eq(rule[1].name, "second");
     ck_assert_uint_eq(rule[1].index, 1);
-    ck_assert_ptr_ne(rule[1].tls, rule->tls);
+    ck_assert_ptr_null(rule[1].tls);
+    ck_assert_int_eq(rule[1].mode, MODE_ENFORCE);
     config_unref(config);
 }
 END_TEST

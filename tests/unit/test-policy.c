@@ -92,6 +92,64 @@ static const struct {
     {1001, 1, 0, NULL, "https://www.example.org", NULL, 0, NULL, ERROR_HANDOFF_KIND},
 };
 
+/* Rules that report: what they change, and what not. */
+static const char report_text[] =
+    "rule strict { client = \"uid:1001\" allow = { \"https://strict.example\", "
+    "\"https://strict.example:444\" }\n"
+    "  deny = \"https://early.example\" addresses = private handoff = relay }\n"
+    "rule watch { client = { \"uid:1001\", \"uid:1002\" } mode = report handoff = { tcp, relay }\n"
+    "  allow = { \"https://known.example\", \"unix:/run/a.sock\" } deny = "
+    "\"https://never.example\" }\n"
+    "rule watch2 { client = { \"uid:1001\", \"uid:1003\" } mode = report\n"
+    "  allow = \"https://second.example\" }\n"
+    "rule watch-agents { client = \"uid:1004\" socket = agents mode = report allow = "
+    "\"https://a.example\" }\n"
+    "rule late { client = \"uid:1001\" allow = \"https://late.example\"\n"
+    "  deny = \"https://late-deny.example\" mode = enforce }\n";
+
+static const struct {
+    uid_t uid;
+    const char *listener;
+    const char *target;
+    const char *tls_name;
+    unsigned handoff;
+    const char *rule; /* NULL: denied, or HANDOFF_KIND where handoff is 2 */
+    bool is_reported;
+} reports[] = {
+    /* who is allowed has what he had */
+    {1001, NULL, "https://strict.example", NULL, 7, "strict", false},
+    {1001, NULL, "https://known.example", NULL, 7, "watch", false},
+    {1001, NULL, "https://second.example", NULL, 7, "watch2", false},
+    {1001, NULL, "https://late.example", NULL, 7, "late", false},
+    {1002, NULL, "unix:/run/a.sock", NULL, 7, "watch", false},
+    /* nobody allows it: the first that reports and is for this client on this socket */
+    {1001, NULL, "https://other.example", NULL, 7, "watch", true},
+    {1001, NULL, "tcp://[::ffff:10.0.0.1]:22", NULL, 7, "watch", true},
+    {1002, NULL, "https://late.example", NULL, 7, "watch", true},
+    {1003, NULL, "https://known.example", NULL, 7, "watch2", true},
+    {1004, "agents", "https://b.example", NULL, 7, "watch-agents", true},
+    {1004, NULL, "https://b.example", NULL, 7, NULL, false},
+    {1001, "agents", "https://other.example", NULL, 7, NULL, false},
+    {1005, NULL, "https://known.example", NULL, 7, NULL, false},
+    {65534, NULL, "https://known.example", NULL, 7, NULL, false},
+    /* deny is final: before, of itself, and behind */
+    {1001, NULL, "https://early.example", NULL, 7, NULL, false},
+    {1002, NULL, "https://early.example", NULL, 7, "watch", true},
+    {1002, NULL, "https://never.example", NULL, 7, NULL, false},
+    {1001, NULL, "https://late-deny.example", NULL, 7, NULL, false},
+    {1002, NULL, "https://other.example", "never.example", 7, NULL, false},
+    /* nor is the kind of hand-over wider, nor are there Unix sockets */
+    {1002, NULL, "https://other.example", NULL, 2, NULL, false},
+    {1002, NULL, "unix:/run/b.sock", NULL, 7, NULL, false},
+    /* TLS names, in what the rule itself decides */
+    {1002, NULL, "https://known.example", "known.example", 7, "watch", false},
+    {1002, NULL, "https://known.example", "other.example", 7, "watch", true},
+    {1002, NULL, "https://known.example", "never.example", 7, NULL, false},
+    {1002, NULL, "https://other.example", "known.example", 7, "watch", true},
+    {1001, NULL, "https://strict.example", "other.example", 7, NULL, false},
+    {1002, NULL, "https://known.example", "no name", 7, NULL, false},
+};
+
 static struct config *config;
 
 static void set_up(void)
@@ -179,6 +237,35 @@ START_TEST(test_detail)
 }
 END_TEST
 
+START_TEST(test_report)
+{
+    struct identity identity = {.uid = reports[_i].uid, .gid = 1, .listener = reports[_i].listener};
+    struct target target = target_of(reports[_i].target);
+    struct config *reporting = NULL;
+    char error[CONFIG_ERROR_MAX] = "";
+    struct route route = {0};
+    struct failure failure = {0};
+    bool is_allowed;
+
+    ck_assert_msg(config_parse(&reporting, "c", report_text, sizeof report_text - 1, error) == 0,
+                  "%s", error);
+    is_allowed = policy_decide(reporting, &identity, &target, reports[_i].tls_name,
+                               reports[_i].handoff, &route, &failure);
+    ck_assert_msg(is_allowed == (reports[_i].rule != NULL), "%s: %s %s", reports[_i].target,
+                  route.rule ? route.rule->name : "refused", failure.detail);
+    if (is_allowed) {
+        ck_assert_str_eq(route.rule->name, reports[_i].rule);
+        ck_assert(route.is_reported == reports[_i].is_reported);
+        ck_assert_uint_eq(route.handoff & ~route.rule->handoff, 0);
+        ck_assert_ptr_nonnull(route.rule->tls);
+    } else {
+        ck_assert_uint_eq(failure.code,
+                          reports[_i].handoff == 2 ? ERROR_HANDOFF_KIND : ERROR_DENIED);
+    }
+    config_unref(reporting);
+}
+END_TEST
+
 START_TEST(test_empty)
 {
     struct identity root = {0};
@@ -228,6 +315,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, test_decision, 0, ARRAY_SIZE(decisions));
+    tcase_add_loop_test(tcase, test_report, 0, ARRAY_SIZE(reports));
     tcase_add_test(tcase, test_detail);
     tcase_add_test(tcase, test_empty);
     tcase_add_test(tcase, test_user);
