@@ -53,7 +53,7 @@ class EndToEndTest(unittest.TestCase):
         cls.log = open(os.path.join(cls.directory, "log"), "ab")
         cls.daemon = subprocess.Popen([FDIALD, "--user"], env=cls.environment, stderr=cls.log,
                                       stdin=subprocess.DEVNULL)
-        for _ in range(100):
+        for _ in range(600):
             if cls.run_fdial("status").returncode == 0:
                 return
             time.sleep(0.05)
@@ -63,7 +63,7 @@ class EndToEndTest(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.daemon.terminate()
-        status = cls.daemon.wait(20)
+        status = cls.daemon.wait(60)
         cls.log.close()
         cls.listener.close()
         shutil.rmtree(cls.directory)
@@ -121,7 +121,7 @@ class EndToEndTest(unittest.TestCase):
                                      env=self.environment)
             theirs.close()
             data, ancillary, _, _ = ours.recvmsg(16, socket.CMSG_SPACE(8))
-            self.assertEqual((child.wait(20), data, len(ancillary)), (0, b"\0", 1))
+            self.assertEqual((child.wait(60), data, len(ancillary)), (0, b"\0", 1))
             with socket.socket(fileno=array.array("i", ancillary[0][2])[0]) as connection:
                 connection.sendall(b"ping")
                 self.assertEqual(connection.recv(4), b"ping")
@@ -148,7 +148,7 @@ class EndToEndTest(unittest.TestCase):
             self.assertEqual(os.read(fd, 1), b"x")
             os.close(fd)
         del os.environ["FDIAL_SOCKET"]
-        for _ in range(50):
+        for _ in range(600):
             # The echoing threads of this process close their ends a moment later.
             if len(os.listdir("/proc/self/fd")) <= before:
                 return
@@ -165,7 +165,7 @@ class EndToEndTest(unittest.TestCase):
             self.daemon.kill()
             self.daemon.wait()
             self.log.close()
-            self.assertEqual(child.wait(20), 3)
+            self.assertEqual(child.wait(60), 3)
             self.assertIn(b"ended the session", child.stderr.read())
             child.stderr.close()
             connection.close()

@@ -48,7 +48,7 @@ class Relay(rig.Case):
         tls = f'tls "t" {{ ca-file = "{self.authority.certificate}" }}\n'
         self.daemon = self.start_daemon(
             "workers = 1\n" + tls
-            + rig.rule("idle", allow='"*://127.0.0.2:*"', idle_timeout="1", handoff='"relay"')
+            + rig.rule("idle", allow='"*://127.0.0.2:*"', idle_timeout="3", handoff='"relay"')
             + rig.rule("life", allow='"*://127.0.0.3:*"', max_lifetime="1", handoff='"relay"')
             + rig.rule(tls='"t"', handoff='"relay"'))
         self.s = self.session(self.daemon)
@@ -232,7 +232,6 @@ class Relay(rig.Case):
         n_sent = [0]
 
         def handle(conn):
-            n_sent[0] = 0
             data = pattern(total, 5)
             while n_sent[0] < total:
                 n_sent[0] += conn.send(data[n_sent[0] : n_sent[0] + 65536])
@@ -249,6 +248,7 @@ class Relay(rig.Case):
             self.assertEqual(receive_all(c), (total, sha256(pattern(total, 5))))
             c.close()
             self.assert_ended(rig.CLEAN)
+            n_sent[0] = 0  # not only by the next one's thread, which may be late
 
     def test_origin_that_does_not_read(self):
         """The client is blocked; others are not; it may leave."""
@@ -294,9 +294,9 @@ class Relay(rig.Case):
         started = time.monotonic()
         for _ in range(4):  # traffic keeps it
             self.assert_echo(c)
-            time.sleep(0.4)
+            time.sleep(1)
         self.assertEqual(c.recv(1), b"")
-        self.assertGreater(time.monotonic() - started, 2)
+        self.assertGreater(time.monotonic() - started, 6)
         self.assert_ended(rig.IDLE)
 
     def test_max_lifetime(self):
@@ -350,21 +350,27 @@ class Relay(rig.Case):
         port = fdialtest.free_port()
         certificate, key = self.certificate
         server = subprocess.Popen(
-            ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", certificate, "-key", key,
+            ["stdbuf", "-o0", "openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", certificate, "-key", key,
              "-tls1_3", "-naccept", "1", "-crlf"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
         said = []
         reader = threading.Thread(target=lambda: [said.append(line) for line in server.stdout],
                                   daemon=True)
         reader.start()
+
+        def count_updates():
+            return sum(b"SSL_do_handshake -> 1" in line for line in said)  # what K and k print
+
         try:
             fdialtest.wait_until(lambda: any(b"ACCEPT" in line for line in said), rig.WAIT_S, "s_server")
             c = self.dial(self.s, f"tls://localhost:{port}")
             for i in range(12):
                 for command in (b"K\n", b"k\n")[i % 2 :]:
+                    n_before = count_updates()
                     server.stdin.write(command)
                     server.stdin.flush()
-                    time.sleep(0.02)  # it takes commands at the start of what it reads at once
+                    # It takes commands only at the start of what it reads at once.
+                    fdialtest.wait_until(lambda n=n_before: count_updates() > n, rig.WAIT_S, "the update")
                 line = b"line %d\r\n" % i
                 server.stdin.write(line.replace(b"\r", b""))
                 server.stdin.flush()
@@ -372,8 +378,6 @@ class Relay(rig.Case):
                 c.sendall(b"answer %d\n" % i)
                 fdialtest.wait_until(lambda i=i: any(b"answer %d\n" % i in x for x in said), rig.WAIT_S,
                                      f"answer {i}: {said[-3:]}")
-            n_updates = sum(b"SSL_do_handshake -> 1" in line for line in said)  # what K and k print
-            self.assertGreaterEqual(n_updates, 12, said)
             server.stdin.write(b"Q\n")
             server.stdin.flush()
             self.assertEqual(c.recv(1), b"")

@@ -37,6 +37,7 @@ SRCDIR = os.environ.get("abs_top_srcdir") or os.path.abspath(f"{__file__}/../../
 BUILDDIR = os.environ.get("abs_top_builddir") or os.path.join(SRCDIR, "build")
 CLIENT_UID = 12345
 IS_SLOW = bool(os.environ.get("FDIAL_SLOW"))  # a build with sanitizers
+WAIT_S = 60 if IS_SLOW else 30  # for what must come
 START_TIMEOUT_S = 60 if IS_SLOW else 20
 STOP_TIMEOUT_S = 60 if IS_SLOW else 20
 CLI_TIMEOUT_S = 90 if IS_SLOW else 40
@@ -219,7 +220,7 @@ def cpu_s(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def wait_until(condition, timeout=10, what="the condition"):
+def wait_until(condition, timeout=WAIT_S, what="the condition"):
     """Polls until condition() is true and returns what it gave."""
     until = time.monotonic() + timeout
     while not (value := condition()):
@@ -315,7 +316,7 @@ class Daemon:
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
             return f.read()
 
-    def wait_log(self, pattern, timeout=10):
+    def wait_log(self, pattern, timeout=WAIT_S):
         return wait_until(lambda: re.search(pattern, self.log(), re.M), timeout, f"log: {pattern}")
 
     def run_cli(self, args, **kwargs):

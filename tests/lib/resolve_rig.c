@@ -147,6 +147,15 @@ void run_for_ms(unsigned ms)
         turn();
 }
 
+void wait_for_questions(void)
+{
+    uint64_t end_us = clock_now_us() + WAIT_MAX_US;
+
+    while (questions() > 0 && clock_now_us() < end_us)
+        turn();
+    ck_assert_uint_eq(questions(), 0);
+}
+
 bool begin(struct probe *p, const char *name)
 {
     return begin_family(p, name, AF_UNSPEC);

@@ -55,6 +55,8 @@ const char *resolve(const char *name);
 /* One turn of the ring, of at most 20 ms. */
 void turn(void);
 void run_for_ms(unsigned ms);
+/* Until no question is under way, of cancelled lookups either. */
+void wait_for_questions(void);
 
 size_t count_fds(void);
 /* The server's ends of TCP connections are among them, and closed by its thread in its own time. */

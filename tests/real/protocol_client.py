@@ -193,10 +193,10 @@ class Session:
 
     def __init__(self, path, timeout_s=30, version=1):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.settimeout(timeout_s)
         self._kept = []
         try:
             self.socket.connect(path)
+            self.socket.settimeout(timeout_s)
             self._check_daemon()
             self.send(encode(HELLO, version=version, software="protocol-client/1"))
             self.welcome = self._wait(WELCOME, 0).values

@@ -320,7 +320,7 @@ class CliTest(unittest.TestCase):
 
     def test_connect_one_way(self):
         self.expect(self.fdial("connect", "tcp://upload.test:1", stdin=BLOB), 0, "")
-        self.assertTrue(self.daemon.has_ended.wait(10))
+        self.assertTrue(self.daemon.has_ended.wait(60))
         self.assertTrue(self.daemon.received["upload"] == BLOB)
         out = self.expect(self.fdial("connect", "tcp://download.test:1"), 0, "")
         self.assertTrue(out == BLOB)
@@ -361,14 +361,14 @@ class CliTest(unittest.TestCase):
             ours.shutdown(socket.SHUT_WR)
             self.assertEqual(ours.recv(16), b"bye")
             self.assertEqual(ours.recv(16), b"")
-            self.assertEqual(child.wait(10), 0)
+            self.assertEqual(child.wait(60), 0)
 
     def test_connect_ends_with_the_connection(self):
         """stdin stays open and idle; the peer is gone altogether."""
         child = subprocess.Popen([FDIAL, "connect", "tcp://gone-at-once.test:1"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  env=self.environment)
-        self.assertEqual(child.wait(10), 0)
+        self.assertEqual(child.wait(60), 0)
         child.stdin.close()
         child.stdout.close()
 
@@ -378,7 +378,7 @@ class CliTest(unittest.TestCase):
                                  stderr=subprocess.PIPE, env=self.environment)
         child.stdout.read(10)
         child.stdout.close()
-        self.assertEqual(child.wait(10), 1)
+        self.assertEqual(child.wait(60), 1)
         self.assertIn(b"stdout", child.stderr.read())
         child.stderr.close()
 
@@ -391,7 +391,7 @@ class CliTest(unittest.TestCase):
         self.assertLess(ticks_of(child.pid) - before, 5)
         child.stdin.close()
         child.stdout.close()
-        self.assertEqual(child.wait(10), 0)
+        self.assertEqual(child.wait(60), 0)
 
     def make_certificate(self):
         der = os.path.join(self.directory, "cert.der")
@@ -481,7 +481,7 @@ class CliTest(unittest.TestCase):
             child = subprocess.Popen([FDIAL, "fdpass", "echo.test", "22"], stdout=theirs,
                                      env=self.environment)
             theirs.close()
-            self.assertEqual(child.wait(10), 0)
+            self.assertEqual(child.wait(60), 0)
             data, ancillary, _, _ = ours.recvmsg(16, socket.CMSG_SPACE(8))
             self.assertEqual(data, b"\0")
             self.assertEqual(len(ancillary), 1)

@@ -520,7 +520,7 @@ START_TEST(test_signals_do_not_change_the_wait)
     ms = (end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000;
     ck_assert_int_ge(n_alarms, 3);
     ck_assert_int_ge(ms, 199);
-    ck_assert_int_lt(ms, 2000);
+    ck_assert_int_lt(ms, 10000);
 }
 END_TEST
 

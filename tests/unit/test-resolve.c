@@ -89,7 +89,7 @@ START_TEST(test_timeout)
     ck_assert_str_eq(resolve("silent.example"), "RESOLVE_FAILED: silent.example: timed out");
     took_ms = (clock_now_us() - begin_us) / US_PER_MS;
     ck_assert_uint_ge(took_ms, 3 * TIMEOUT_MS - 5); /* twice, the second time doubled */
-    ck_assert_uint_le(took_ms, 3 * TIMEOUT_MS + 1000);
+    ck_assert_uint_le(took_ms, 3 * TIMEOUT_MS + 10000);
     ck_assert_uint_eq(asked("silent.example"), 4);
 }
 END_TEST
@@ -180,19 +180,18 @@ START_TEST(test_late_family)
 
     say("late.example 60 A 192.0.2.1");
     say("late.example 60 AAAA 2001:db8::1");
-    say("late.example - DELAY 900 AAAA");
+    say("late.example - DELAY 1800 AAAA"); /* less than RESOLVE_TIMEOUT_MS */
     begin_us = clock_now_us();
     begin(&p, "late.example");
     wait_for(&p);
     took_ms = (clock_now_us() - begin_us) / US_PER_MS;
     ck_assert_str_eq(p.text, "192.0.2.1");
     ck_assert_uint_ge(took_ms, RESOLVE_PATIENCE_MS - 5);
-    ck_assert_uint_lt(took_ms, 900);
+    ck_assert_uint_lt(took_ms, 1800);
     ck_assert_uint_eq(questions(), 1);
     ck_assert(begin(&second, "late.example")); /* no need to wait again */
     ck_assert_str_eq(second.text, "192.0.2.1");
-    run_for_ms(600);
-    ck_assert_uint_eq(questions(), 0);
+    wait_for_questions();
     ck_assert_str_eq(resolve("late.example"), "2001:db8::1 192.0.2.1");
     ck_assert_uint_eq(asked("late.example"), 2);
 }
@@ -205,7 +204,7 @@ START_TEST(test_wanted_family)
 
     say("late.example 60 A 192.0.2.1");
     say("late.example 60 AAAA 2001:db8::1");
-    say("late.example - DELAY 900 AAAA");
+    say("late.example - DELAY 1800 AAAA"); /* less than RESOLVE_TIMEOUT_MS */
     begin_family(&six, "late.example", AF_INET6);
     begin_family(&four, "late.example", AF_INET);
     begin(&any, "late.example");
@@ -300,8 +299,8 @@ START_TEST(test_cached_until_the_ttl)
 {
     struct resolver_stats stats;
 
-    say("short.example 1 A 192.0.2.1");
-    say("chain.example 1 CNAME long.example");
+    say("short.example 3 A 192.0.2.1");
+    say("chain.example 3 CNAME long.example");
     say("long.example 60 A 192.0.2.2");
     for (unsigned i = 0; i < 5; i++) {
         ck_assert_str_eq(resolve("short.example"), "192.0.2.1");
@@ -317,7 +316,7 @@ START_TEST(test_cached_until_the_ttl)
     ck_assert_uint_eq(stats.queries, 6);
     ck_assert_uint_eq(stats.failures, 0);
     ck_assert_uint_eq(stats.cached, 3);
-    run_for_ms(1100);
+    run_for_ms(3100);
     resolve("short.example");
     resolve("chain.example");
     resolve("long.example");
@@ -329,8 +328,8 @@ END_TEST
 
 START_TEST(test_negative_cached)
 {
-    say("none.example 1 NXDOMAIN");
-    say("nodata.example 1 NODATA");
+    say("none.example 3 NXDOMAIN");
+    say("nodata.example 3 NODATA");
     say("nosoa.example - NXDOMAIN");
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_str_eq(resolve("none.example"), "NO_NAME: none.example: NXDOMAIN");
@@ -340,7 +339,7 @@ START_TEST(test_negative_cached)
     ck_assert_uint_eq(asked("none.example"), 2);
     ck_assert_uint_eq(asked("nodata.example"), 2);
     ck_assert_uint_eq(asked("nosoa.example"), 2);
-    run_for_ms(1100);
+    run_for_ms(3100);
     resolve("none.example");
     resolve("nodata.example");
     resolve("nosoa.example");
