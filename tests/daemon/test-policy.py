@@ -80,6 +80,7 @@ class Policy(rig.Case):
 
     def test_no_configuration(self):
         """Root's daemon without one denies, and says where to write it."""
+        fdialtest.need_mounts()
         daemon = self.start_daemon(None, wrapper=["unshare", "-m", "sh", "-c", 'mkdir -p /etc/fdial'
                                    ' && mount -t tmpfs none /etc/fdial && exec "$@"', "sh"])
         self.assertEqual(self.ask(daemon, "tcp://127.0.0.1:1").code, DENIED)

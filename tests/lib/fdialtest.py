@@ -109,6 +109,15 @@ def become(uid):
     os.setresuid(uid, uid, uid)
 
 
+def need_mounts():
+    """For what needs a mount namespace, which a chroot that is no mount point does not give to root."""
+    need_command("unshare", "mount")
+    done = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/run"],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        skip(f"no mounts of one's own here: {done.stderr.strip()}")
+
+
 def popen(argv, *, uid=None, netns=False, **kwargs):
     """subprocess.Popen as another user (root only), in an empty network namespace; the process ends
     when the calling thread does: call it from the main one."""

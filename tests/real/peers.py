@@ -190,6 +190,7 @@ class Sshd(Server):
         config = write(f"{path}/sshd_config", SSHD.format(dir=path, port=self.port, pam=pam))
         argv = [fdialtest.find_command("sshd"), "-D", "-e", "-f", config]
         if fdialtest.is_root() and not os.path.isdir("/run/sshd"):
+            fdialtest.need_mounts()
             # It wants this directory; a /run of its own leaves the machine's alone.
             script = "mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && exec \"$@\""
             argv = ["unshare", "-m", "sh", "-c", script, "sh", *argv]
