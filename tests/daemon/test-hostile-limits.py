@@ -4,6 +4,7 @@ answers that nobody fetches; and ends that come in an unusual order."""
 import contextlib
 import re
 import socket
+import threading
 import time
 
 import fdialtest
@@ -14,6 +15,8 @@ OVER_LIMIT = 7
 N_NAMES = 4500    # more than a worker looks up at the same time
 N_SESSIONS = 50   # with 4000 answers each some 150 MB, if nobody minds
 MEMORY_MAX_KIB = 100 * 1024
+STALL_S = 35  # RELAY_STALL_US times one more than RELAY_STALLS_MAX
+FILL_MAX = 64 << 20  # more than the sockets on the way hold
 CLIENTS = f'{{ "uid:{rig.UID}", "uid:{fdialtest.CLIENT_UID}" }}'
 
 
@@ -101,6 +104,45 @@ class HostileLimits(rig.Case):
         if not fdialtest.IS_SLOW:  # sanitizers keep what is freed
             self.assertLess(after - before, MEMORY_MAX_KIB)
         self.assertEqual(self.session(daemon).connect(self.target).code, 0)
+
+    def fill(self, connection):
+        """Writes until nothing moves any more."""
+        connection.settimeout(2)
+        with contextlib.suppress(TimeoutError):
+            for _ in range(FILL_MAX >> 16):
+                connection.sendall(bytes(1 << 16))
+            self.fail("it was all taken")
+
+    def test_relays_to_those_who_never_read(self):
+        """A client leaves in mid-transfer what it sends to an origin that never reads: the daemon cannot
+        get rid of the bytes, and gives the relay's place back all the same."""
+        authority, may_go = fdialtest.Authority(), threading.Event()
+        self.addCleanup(may_go.set)
+        plain = self.serve(fdialtest.Origin(lambda conn: may_go.wait(600)))
+        tls = self.serve(fdialtest.Tls(*authority.issue(), lambda conn: may_go.wait(600)))
+        targets = [f"tcp://127.0.0.1:{plain.port}", f"tls://localhost:{tls.port}"]
+        daemon = self.start_daemon(
+            f'workers = 1\ntls "t" {{ ca-file = "{authority.certificate}" }}\n'
+            + rig.rule(tls='"t"', max_relays="2", handoff='"relay"'), log_level="warning")
+        s = self.session(daemon)
+        state = rig.State(daemon)
+        relays = [self.dial(s, target) for target in targets]
+        for c in relays:
+            self.fill(c)
+        self.assertEqual(s.connect(self.target).code, OVER_LIMIT)
+        started = time.monotonic()
+        for c in relays:
+            c.close()
+        self.assertEqual(s.connect(self.target).code, OVER_LIMIT)  # not yet
+        s.socket.settimeout(STALL_S + rig.WAIT_S)
+        self.assertEqual([s.ended(), s.ended()], [rig.RESET] * 2)
+        self.assertGreater(time.monotonic() - started, STALL_S / 2)  # a slow origin has its time
+        for _ in relays:
+            self.assert_echo(self.dial(s, self.target))
+        for c in self.opened[1:]:
+            c.close()
+        self.assertEqual([s.ended(), s.ended()], [rig.CLEAN] * 2)
+        state.check()
 
     def test_status_while_draining(self):
         """Some workers have ended, one still has a relay and answers."""
