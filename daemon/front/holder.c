@@ -5,8 +5,8 @@
  * sender of that id was it. What went out while it lived was its own to pass on.
  *
  * The look is poll(2), because a zombie still takes signals. All looks of one turn of the ring are
- * one: everything that is dealt with in a turn was there when the turn began. At depth 64 that is
- * less than a tenth of a system call a connection. The ring polls the pidfd as well (peer.c), which
+ * one: everything that is dealt with in a turn was there when the turn began. So a session causes
+ * no more of them than calls of io_uring_enter. The ring polls the pidfd as well (peer.c), which
  * closes the session soon after the end, but alone would be late by up to a turn.
  *
  * SO_PEERPIDFD gives the pidfd of the process that connected. Before Linux 6.5, pidfd_open(2) gives

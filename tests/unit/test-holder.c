@@ -13,6 +13,7 @@
 
 #include "daemon/front/holder.h"
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 static int (*const init_fns[])(struct holder *, int) = {holder_init, holder_init_by_pid};
 
@@ -223,8 +224,6 @@ int main(void)
 {
     Suite *suite = suite_create("holder");
     TCase *tcase = tcase_create("holder");
-    SRunner *runner;
-    int n_failed;
 
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, test_life, 0, 4);
@@ -233,9 +232,5 @@ int main(void)
     tcase_add_test(tcase, test_early);
     tcase_add_test(tcase, test_sender);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }
