@@ -24,6 +24,7 @@ libdaemon_la_SOURCES = \
 	daemon/base/counters.h \
 	daemon/base/escape.c daemon/base/escape.h \
 	daemon/base/failure.c daemon/base/failure.h \
+	daemon/base/fair.h \
 	daemon/base/list.h \
 	daemon/base/log.c daemon/base/log.h \
 	daemon/base/quota.c daemon/base/quota.h \
@@ -46,6 +47,7 @@ libdaemon_la_SOURCES = \
 	daemon/front/relays.c daemon/front/relays.h \
 	daemon/front/report.c daemon/front/report.h \
 	daemon/front/request.c daemon/front/request.h \
+	daemon/front/user.c daemon/front/user.h \
 	daemon/sockets.c daemon/sockets.h \
 	daemon/worker.c daemon/worker.h \
 	daemon/daemon.c daemon/daemon.h

@@ -27,7 +27,8 @@ struct conn_env {
 
 /* What a request asks for; the owner keeps it, shared by all connections of the request. */
 struct conn_params {
-    uid_t uid; /* on whose behalf */
+    struct quota *payer;    /* for names that are looked up */
+    struct fair_lane *lane; /* for handshakes */
     struct target target;
     struct plan plan;
     unsigned addresses; /* mask of enum address_class */

@@ -105,7 +105,7 @@ static enum step_result start(struct conn *conn)
     case HOST_PATH:
         break;
     }
-    lookup_init(&conn->lookup, wanted_family(conn), conn->params->uid, lookup_done);
+    lookup_init(&conn->lookup, wanted_family(conn), conn->params->payer, lookup_done);
     resolver_lookup(conn->env->resolver, &conn->lookup, target->host);
     return STEP_WAIT;
 }

@@ -110,7 +110,7 @@ static enum step_result start(struct conn *conn)
     int r;
 
     assert(conn->params->tls);
-    task_init(&conn->tls.task, handshake);
+    task_init(&conn->tls.task, conn->params->lane, handshake);
     conn->tls.is_finished = false;
     if (conn->params->tls_name || target->host_kind == HOST_NAME) {
         params.name = conn->params->tls_name ? conn->params->tls_name : target->host;

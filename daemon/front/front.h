@@ -17,6 +17,7 @@
 #define SEND_PARALLEL_MAX     128  /* messages of one session with the kernel at once */
 #define DELIVERY_TIMEOUT_US   (30 * UINT64_C(1000000)) /* for a client to take a result */
 #define REQUEST_BUCKETS       4096                     /* of the table of requests by id */
+#define USER_BUCKETS          256
 
 /* Of the whole daemon, for `status`. */
 struct status_source {
@@ -34,6 +35,7 @@ struct front {
     struct list peers;
     struct list relays;
     struct list requests[REQUEST_BUCKETS]; /* of all sessions, by session and id */
+    struct list users[USER_BUCKETS];       /* who have a session */
     bool is_draining;                      /* no new sessions and requests */
     struct audit_budget audit[AUDIT_USERS];
     uint8_t scratch[WIRE_MESSAGE_MAX];
@@ -46,4 +48,6 @@ static inline void front_init(struct front *front)
     list_init(&front->relays);
     for (size_t i = 0; i < REQUEST_BUCKETS; i++)
         list_init(&front->requests[i]);
+    for (size_t i = 0; i < USER_BUCKETS; i++)
+        list_init(&front->users[i]);
 }

@@ -18,6 +18,7 @@
 #include "daemon/front/relays.h"
 #include "daemon/front/report.h"
 #include "daemon/front/request.h"
+#include "daemon/front/user.h"
 #include "proto/cleanup.h"
 
 static void received(struct op *op, int res, uint32_t flags);
@@ -52,9 +53,10 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
         return ERROR_WRONG_SENDER;
     if (r < 0)
         return r == -ENOMEM || r == -EMFILE || r == -ENFILE ? ERROR_NO_RESOURCES : ERROR_INTERNAL;
-    peer->charge.quota = quota_get(front->quotas, peer->identity->uid, "");
-    if (!peer->charge.quota)
+    peer->user = user_get(front, peer->identity->uid);
+    if (!peer->user)
         return ERROR_NO_RESOURCES;
+    peer->charge.quota = quota_ref(peer->user->quota);
     if (!charge_add(&peer->charge, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX))
         return ERROR_OVER_LIMIT;
     return ERROR_NONE;
@@ -66,6 +68,7 @@ static struct peer *free_unadmitted(struct peer *peer, struct ring *ring)
         identity_unref(peer->identity);
         holder_deinit(&peer->holder, ring);
         charge_deinit(&peer->charge);
+        user_put(peer->user);
     }
     free(peer);
     return NULL;
@@ -130,6 +133,7 @@ void peer_free_if_idle(struct peer *peer)
     identity_unref(peer->identity);
     assert(peer->charge.n[QUOTA_OUTGOING] == 0);
     charge_deinit(&peer->charge);
+    user_put(peer->user);
     free(peer);
 }
 

@@ -18,7 +18,8 @@ struct peer {
     struct op end_op;          /* of the holder */
     struct identity *identity; /* whose rights it has */
     struct holder holder;      /* which process may use it */
-    struct charge charge;      /* this session, and what is to be sent to it */
+    struct user *user;
+    struct charge charge; /* this session, and what is to be sent to it */
     bool has_hello;
     bool is_failing; /* an error message is on its way, then it is dropped */
     bool is_closing;

@@ -8,6 +8,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/front/user.h"
 #include "proto/cleanup.h"
 
 static const struct text alpn_of_https = {"http/1.1", 8};
@@ -229,7 +230,8 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
     if (!request)
         return false;
     memcpy(request->tls_name, tls_name, sizeof tls_name);
-    request->params.uid = peer->identity->uid;
+    request->params.payer = peer->user->quota;
+    request->params.lane = &peer->user->handshakes;
     request->params.target = target;
     request->params.plan = plan;
     request->params.addresses = route.rule->addresses;

@@ -21,14 +21,15 @@
 #include "daemon/base/address.h"
 #include "daemon/base/failure.h"
 #include "daemon/base/list.h"
+#include "daemon/base/quota.h"
 #include "daemon/ring/ring.h"
 #include "proto/target.h"
 
 #define RESOLVE_ADDRESSES_MAX 32   /* kept of one answer */
 #define RESOLVE_CACHE_MAX     4096 /* names, per worker */
 #define RESOLVE_QUESTIONS_MAX 4096 /* names asked for at the same time, per worker */
-#define RESOLVE_QUESTIONS_UID_MAX                                                                  \
-    1024 /* of them for one user; they outlive a lookup that is cancelled */
+#define RESOLVE_QUESTIONS_USER_MAX                                                                 \
+    1024 /* for one account, in all workers; they outlive a lookup that is cancelled */
 #define RESOLVE_TTL_MAX_S          3600
 #define RESOLVE_NEGATIVE_TTL_S     10   /* without SOA; and where one family could not be had */
 #define RESOLVE_NEGATIVE_TTL_MAX_S 900  /* whatever the SOA says */
@@ -67,8 +68,8 @@ typedef void lookup_fn(struct lookup *lookup, const struct address_list *address
 struct lookup {
     lookup_fn *fn;
     sa_family_t family;
-    uid_t uid;        /* on whose behalf */
-    struct list node; /* among those who wait for the same answer */
+    struct quota *payer; /* NULL: nobody's account */
+    struct list node;    /* among those who wait for the same answer */
 };
 
 /* Returns 0, -ENOMEM, or -EINVAL for servers that cannot be parsed. */
@@ -79,7 +80,7 @@ int resolver_new(struct resolver **ret, struct ring *ring, const struct resolver
 struct resolver *resolver_free(struct resolver *r);
 
 /* family: the one that is wanted and so waited for, or AF_UNSPEC. */
-void lookup_init(struct lookup *lookup, sa_family_t family, uid_t uid, lookup_fn *fn);
+void lookup_init(struct lookup *lookup, sa_family_t family, struct quota *payer, lookup_fn *fn);
 /* `name` is a canonical host name (proto/target.h). Returns true when the answer was at hand and
  * the callback has already been called, from inside; false when it will be. */
 bool resolver_lookup(struct resolver *r, struct lookup *lookup, const char *name);

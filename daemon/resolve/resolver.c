@@ -30,8 +30,8 @@ enum half {
 struct question {
     const char *name; /* behind the struct */
     struct resolver *resolver;
-    uid_t uid;        /* of the lookup that began it */
-    struct list node; /* of resolver->questions */
+    struct charge charge; /* to the payer of the lookup that began it */
+    struct list node;     /* of resolver->questions */
     struct list waiters;
     struct dns_query halves[HALVES];
     bool is_answered[HALVES];
@@ -166,6 +166,7 @@ static void question_free(struct question *q)
 
     ring_timer_clear(r->ring, &q->patience);
     list_remove(&q->node);
+    charge_deinit(&q->charge);
     r->stats.questions--;
     free(q);
 }
@@ -249,7 +250,7 @@ static void on_ipv4(struct dns_query *query)
     on_half(container_of(query, struct question, halves[HALF_IPV4]), HALF_IPV4);
 }
 
-static struct question *question_new(struct resolver *r, const char *name, uid_t uid)
+static struct question *question_new(struct resolver *r, const char *name, struct charge *charge)
 {
     size_t size = strlen(name) + 1;
     struct question *q = calloc(1, sizeof *q + size);
@@ -258,7 +259,6 @@ static struct question *question_new(struct resolver *r, const char *name, uid_t
         return NULL;
     q->name = memcpy(q + 1, name, size);
     q->resolver = r;
-    q->uid = uid;
     list_init(&q->node);
     list_init(&q->waiters);
     timer_init(&q->patience, on_patience);
@@ -266,6 +266,7 @@ static struct question *question_new(struct resolver *r, const char *name, uid_t
         free(q);
         return NULL;
     }
+    q->charge = charge_take(charge);
     list_append(&r->questions, &q->node);
     r->stats.questions++;
     r->stats.queries += HALVES;
@@ -318,22 +319,22 @@ static bool resolver_get_answer(struct resolver *r, const char *name, struct ans
     return false;
 }
 
-/* Whether this user may have one more question asked. A question goes on when nobody waits for it
- * any more and no quota counts it, so nobody may fill all places. Counted only where it may matter.
- */
-static bool resolver_has_room(const struct resolver *r, uid_t uid)
+/* A question goes on when nobody waits for it any more, so it is charged by itself, and nobody may
+ * fill all places. */
+static bool resolver_charge(const struct resolver *r, struct charge *charge, struct quota *payer,
+                            const char **ret_reason)
 {
-    size_t n = 0;
-
-    if (r->stats.questions < RESOLVE_QUESTIONS_UID_MAX)
-        return true;
-    if (r->stats.questions >= RESOLVE_QUESTIONS_MAX)
+    if (r->stats.questions >= RESOLVE_QUESTIONS_MAX) {
+        *ret_reason = "too many names are being looked up: try again";
         return false;
-    list_for_each (&r->questions, node) {
-        if (container_of(node, struct question, node)->uid == uid)
-            n++;
     }
-    return n < RESOLVE_QUESTIONS_UID_MAX;
+    if (!payer)
+        return true;
+    charge->quota = quota_ref(payer);
+    if (charge_add(charge, QUOTA_QUESTIONS, 1, RESOLVE_QUESTIONS_USER_MAX))
+        return true;
+    *ret_reason = "too many names are being looked up for this user: wait for results";
+    return false;
 }
 
 /* Joins or begins a question. False: there is an answer, or a reason why there is none. */
@@ -341,18 +342,18 @@ static bool resolver_wait(struct resolver *r, struct lookup *lookup, const char 
                           struct answer *ret)
 {
     struct question *q = names_find(&r->questions_by_name, name);
+    CLEANUP(charge_deinit) struct charge charge = {0};
 
     if (q && question_serves(q, lookup)) {
         question_get_answer(q, ret);
         return false;
     }
-    if (!q && !resolver_has_room(r, lookup->uid)) {
+    if (!q && !resolver_charge(r, &charge, lookup->payer, &ret->reason)) {
         ret->code = ERROR_OVER_LIMIT;
-        ret->reason = "too many names are being looked up";
         return false;
     }
     if (!q)
-        q = question_new(r, name, lookup->uid);
+        q = question_new(r, name, &charge);
     if (!q) {
         ret->code = ERROR_NO_RESOURCES;
         ret->reason = "out of memory";
@@ -362,10 +363,10 @@ static bool resolver_wait(struct resolver *r, struct lookup *lookup, const char 
     return true;
 }
 
-void lookup_init(struct lookup *lookup, sa_family_t family, uid_t uid, lookup_fn *fn)
+void lookup_init(struct lookup *lookup, sa_family_t family, struct quota *payer, lookup_fn *fn)
 {
     lookup->fn = fn;
-    lookup->uid = uid;
+    lookup->payer = payer;
     lookup->family = family;
     list_init(&lookup->node);
 }

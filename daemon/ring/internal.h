@@ -22,7 +22,7 @@ struct ring {
     uint64_t n_ops;
     struct timer_heap timers;
     struct list ready; /* ops that are done without the kernel */
-    struct list tasks;
+    struct fair_queue tasks;
     struct io_uring_buf_ring *buffer_ring;
     uint8_t *buffers;
     struct msghdr message_header;       /* what multishot receives leave room for */

@@ -23,7 +23,7 @@ int ring_new(struct ring **ret, const struct ring_options *options, const char *
         return -ENOMEM;
     }
     list_init(&ring->ready);
-    list_init(&ring->tasks);
+    fair_queue_init(&ring->tasks);
     ring->now_us = clock_now_us();
     r = ring_setup(ring, options, ret_error);
     if (r < 0) {
@@ -66,7 +66,7 @@ uint64_t ring_ops(const struct ring *ring)
 /* How long the turn may wait for a completion; UINT64_MAX: until there is one. */
 static uint64_t wait_time_us(struct ring *ring)
 {
-    if (!list_is_empty(&ring->ready) || !list_is_empty(&ring->tasks))
+    if (!list_is_empty(&ring->ready) || !fair_is_empty(&ring->tasks))
         return 0;
     if (!ring->timers.root)
         return UINT64_MAX;
@@ -157,7 +157,7 @@ static void run_tasks(struct ring *ring)
     uint64_t start_us = clock_now_us();
     struct list *node;
 
-    while ((node = list_pop(&ring->tasks))) {
+    while ((node = fair_pop(&ring->tasks))) {
         struct task *task = container_of(node, struct task, node);
 
         task->fn(task);
@@ -180,7 +180,7 @@ int ring_turn(struct ring *ring)
     run_completions(ring, reap(ring));
     run_ready(&ready);
     run_timers(ring);
-    if (!list_is_empty(&ring->tasks))
+    if (!fair_is_empty(&ring->tasks))
         run_tasks(ring);
     return 0;
 }
@@ -203,19 +203,20 @@ void ring_timer_clear(struct ring *ring, struct timer *timer)
         timer_heap_remove(&ring->timers, timer);
 }
 
-void task_init(struct task *task, task_fn *fn)
+void task_init(struct task *task, struct fair_lane *lane, task_fn *fn)
 {
     task->fn = fn;
+    task->lane = lane;
     list_init(&task->node);
 }
 
 void ring_post(struct ring *ring, struct task *task)
 {
     if (list_is_empty(&task->node))
-        list_append(&ring->tasks, &task->node);
+        fair_push(&ring->tasks, task->lane, &task->node);
 }
 
 void task_clear(struct task *task)
 {
-    list_remove(&task->node);
+    fair_remove(task->lane, &task->node);
 }

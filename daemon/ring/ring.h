@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "daemon/base/fair.h"
 #include "daemon/base/list.h"
 
 #define RING_ENTRIES         1024 /* submission queue */
@@ -54,12 +55,14 @@ struct timer {
 };
 
 /* Work that costs much CPU (a handshake step): done after everything cheap of the turn, a bounded
- * amount between two enters, in the order it was posted. */
+ * amount between two enters. Those on whose behalf it is done have their turn one after the other,
+ * each with his own lane. */
 struct task;
 typedef void task_fn(struct task *task);
 
 struct task {
     task_fn *fn;
+    struct fair_lane *lane;
     struct list node;
 };
 
@@ -138,7 +141,7 @@ void timer_init(struct timer *timer, timer_fn *fn);
 void ring_timer_set(struct ring *ring, struct timer *timer, uint64_t at_us);
 void ring_timer_clear(struct ring *ring, struct timer *timer);
 
-void task_init(struct task *task, task_fn *fn);
+void task_init(struct task *task, struct fair_lane *lane, task_fn *fn);
 void ring_post(struct ring *ring, struct task *task);
 void task_clear(struct task *task);
 

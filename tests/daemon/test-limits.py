@@ -2,6 +2,7 @@
 its limit is told so at once, and which it is."""
 # time-limit: 120
 import contextlib
+import os
 import re
 import time
 
@@ -9,7 +10,8 @@ import fdialtest
 import rig
 from rig import rule
 
-OVER_LIMIT, REFUSED = 7, 40
+OVER_LIMIT, CANCELLED, REFUSED = 7, 10, 40
+NAMES_MAX = 1024
 WORKERS = 4
 SESSIONS = 16  # more than workers, so that most of these have one
 CLIENTS = f'{{ "uid:{rig.UID}", "uid:{fdialtest.CLIENT_UID}" }}'
@@ -115,6 +117,36 @@ class Limits(rig.Case):
         self.assertEqual(m.code, OVER_LIMIT, m)
         wait_ms = int(re.search(r"in (\d+) ms", m.detail)[1])
         self.assertTrue(60_000 < wait_ms <= 90_001, wait_ms)
+
+    def test_names(self):
+        """Being looked up, also those that nobody waits for any more; counted in all workers together."""
+        names = self.name_server("* - SILENT\ngood.test 60 A 127.0.0.1\n")
+        state = self.start(f'nameservers = "127.0.0.1:{names.port}"\n')
+
+        def flood():
+            with contextlib.ExitStack() as stack:
+                sessions = [stack.enter_context(contextlib.closing(rig.Session(self.daemon.socket)))
+                            for _ in range(SESSIONS)]
+                refused = set()
+                for i in range(2 * NAMES_MAX):
+                    s = sessions[i % SESSIONS]
+                    ident = s.submit(f"tcp://n{i}.test:80")
+                    s.send(rig.message(rig.CANCEL, ident))
+                    m = s.recv_kind(rig.RESULT)
+                    if m.code == OVER_LIMIT:
+                        refused.add(i % SESSIONS)
+                        assert "for this user" in m.detail, m
+                    elif i < NAMES_MAX:
+                        assert m.code == CANCELLED, m
+                return len(refused)
+
+        self.assertEqual(as_other(flood), str(SESSIONS))
+        result = self.sessions[0].connect(f"tcp://good.test:{self.origin.port}")
+        self.assertEqual(result.code, 0, result)
+        os.close(result.fds[0])
+        self.close_all()
+        fdialtest.wait_until(lambda: not state.why_not(), 3 * rig.WAIT_S, "questions given up")
+        state.check(spare_fds=WORKERS)
 
     def test_rate_is_not_taken_by_who_is_refused(self):
         hole = self.serve(fdialtest.BlackHole())

@@ -164,7 +164,7 @@ bool begin(struct probe *p, const char *name)
 bool begin_family(struct probe *p, const char *name, sa_family_t family)
 {
     p->calls = 0;
-    lookup_init(&p->lookup, family, 0, on_answer);
+    lookup_init(&p->lookup, family, NULL, on_answer);
     return resolver_lookup(rig.resolver, &p->lookup, name);
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/quota.h"
 #include "proto/cleanup.h"
+#include "tests/lib/suite.h"
 
 #define THREADS  4
 #define ROUNDS   20000
@@ -170,8 +171,6 @@ int main(void)
 {
     Suite *suite = suite_create("quota");
     TCase *tcase = tcase_create("quota");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_set_timeout(tcase, 60);
@@ -181,8 +180,5 @@ int main(void)
     tcase_add_test(tcase, test_rate_of_who_comes_back);
     tcase_add_test(tcase, test_rate_is_raised);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return suite_run(suite);
 }

@@ -18,7 +18,7 @@ START_TEST(test_cancel)
     struct probe a, b, never;
 
     say("www.example 60 A 192.0.2.1");
-    lookup_init(&never.lookup, AF_UNSPEC, 0, NULL);
+    lookup_init(&never.lookup, AF_UNSPEC, NULL, NULL);
     resolver_cancel(rig.resolver, &never.lookup); /* was never waiting */
     begin(&a, "www.example");
     begin(&b, "www.example");
@@ -62,7 +62,7 @@ START_TEST(test_calls_from_inside_the_callback)
     say("www.example 0 A 192.0.2.1");
     c->victim = &victim;
     c->next = &next;
-    lookup_init(&c->lookup, AF_UNSPEC, 0, on_chatty);
+    lookup_init(&c->lookup, AF_UNSPEC, NULL, on_chatty);
     ck_assert(!resolver_lookup(rig.resolver, &c->lookup, "www.example"));
     begin(&victim, "www.example");
     wait_for(&next);

@@ -326,11 +326,13 @@ static void task_run(struct task *task)
 START_TEST(test_heavy_tasks_are_bounded_per_turn)
 {
     struct task_probe probes[8];
+    struct fair_lane lane;
     unsigned runs = 0;
 
+    fair_lane_init(&lane);
     for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
         probes[i].runs = 0;
-        task_init(&probes[i].task, task_run);
+        task_init(&probes[i].task, &lane, task_run);
         ring_post(ring, &probes[i].task);
         ring_post(ring, &probes[i].task); /* once is enough */
     }
@@ -345,6 +347,48 @@ START_TEST(test_heavy_tasks_are_bounded_per_turn)
     for (size_t i = 0; i < 7; i++)
         ck_assert_uint_eq(probes[i].runs, 1);
     ck_assert_uint_eq(probes[7].runs, 0);
+}
+END_TEST
+
+struct fair_probe {
+    struct task task;
+    char name;
+};
+
+static char fair_order[16];
+
+static void fair_run(struct task *task)
+{
+    const struct fair_probe *probe = container_of(task, struct fair_probe, task);
+
+    strncat(fair_order, &probe->name, 1);
+}
+
+/* Lanes are served in turn, whoever came first and however much is in each; what is taken out
+ * leaves nothing behind. */
+START_TEST(test_heavy_tasks_take_turns)
+{
+    struct fair_lane lanes[3];
+    struct fair_probe probes[] = {{.name = 'a'}, {.name = 'b'}, {.name = 'c'}, {.name = 'd'},
+                                  {.name = 'E'}, {.name = 'F'}, {.name = '1'}};
+    const size_t lane_of[] = {0, 0, 0, 0, 1, 1, 2};
+
+    fair_order[0] = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(lanes); i++)
+        fair_lane_init(&lanes[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
+        task_init(&probes[i].task, &lanes[lane_of[i]], fair_run);
+        task_clear(&probes[i].task);
+        ring_post(ring, &probes[i].task);
+    }
+    task_clear(&probes[6].task);
+    task_clear(&probes[1].task);
+    ring_post(ring, &probes[6].task);
+    while (strlen(fair_order) < ARRAY_SIZE(probes) - 1)
+        ck_assert_int_eq(ring_turn(ring), 0);
+    ck_assert_str_eq(fair_order, "aE1cFd");
+    for (size_t i = 0; i < ARRAY_SIZE(lanes); i++)
+        ck_assert(list_is_empty(&lanes[i].node) && list_is_empty(&lanes[i].items));
 }
 END_TEST
 
@@ -423,6 +467,7 @@ int main(void)
     tcase_add_test(tcase, test_more_messages_than_buffers);
     tcase_add_test(tcase, test_timers_fire_in_order);
     tcase_add_test(tcase, test_heavy_tasks_are_bounded_per_turn);
+    tcase_add_test(tcase, test_heavy_tasks_take_turns);
     tcase_add_test(tcase, test_fault_injection);
     tcase_add_test(tcase, test_more_ops_than_the_queue_holds);
     tcase_add_test(tcase, test_other_opcodes_are_refused);

@@ -1,0 +1,58 @@
+/* A hash table by uid. A user is there as long as he has a session in this worker. */
+#include "daemon/front/user.h"
+
+#include <stdlib.h>
+
+static struct list *bucket_of(struct front *front, uid_t uid)
+{
+    return &front->users[uid % USER_BUCKETS];
+}
+
+static struct user *find(struct front *front, uid_t uid)
+{
+    list_for_each (bucket_of(front, uid), node) {
+        struct user *user = container_of(node, struct user, node);
+
+        if (user->uid == uid)
+            return user;
+    }
+    return NULL;
+}
+
+static struct user *add(struct front *front, uid_t uid)
+{
+    struct user *user = calloc(1, sizeof *user);
+
+    if (!user)
+        return NULL;
+    user->uid = uid;
+    user->quota = quota_get(front->quotas, uid, "");
+    if (!user->quota) {
+        free(user);
+        return NULL;
+    }
+    fair_lane_init(&user->handshakes);
+    list_append(bucket_of(front, uid), &user->node);
+    return user;
+}
+
+struct user *user_get(struct front *front, uid_t uid)
+{
+    struct user *user = find(front, uid);
+
+    if (!user)
+        user = add(front, uid);
+    if (user)
+        user->n_references++;
+    return user;
+}
+
+struct user *user_put(struct user *user)
+{
+    if (!user || --user->n_references > 0)
+        return NULL;
+    list_remove(&user->node);
+    quota_put(user->quota);
+    free(user);
+    return NULL;
+}

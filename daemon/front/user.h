@@ -1,0 +1,19 @@
+/* What a worker has of one user, shared by all his sessions there: the account that these are
+ * charged to, and his place where users are served in turn. */
+#pragma once
+
+#include "daemon/base/fair.h"
+#include "daemon/base/quota.h"
+#include "daemon/front/front.h"
+
+struct user {
+    struct list node; /* in front->users */
+    unsigned n_references;
+    uid_t uid;
+    struct quota *quota; /* of the rule "" */
+    struct fair_lane handshakes;
+};
+
+/* NULL without memory. */
+struct user *user_get(struct front *front, uid_t uid);
+struct user *user_put(struct user *user); /* NULL is fine; returns NULL */
