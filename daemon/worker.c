@@ -54,6 +54,13 @@ static void take_config(struct worker *w)
     pthread_mutex_unlock(&w->shared->mutex);
 }
 
+static void reload(struct worker *w)
+{
+    take_config(w);
+    if (resolver_set_servers(w->front.env.resolver, w->front.config->nameservers) < 0)
+        log_error("out of memory, so the name servers of before are asked");
+}
+
 static void close_peers(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, drain_timer);
@@ -144,7 +151,7 @@ static void woken(struct op *op, int res, uint32_t flags)
     if (orders & WORKER_LISTEN)
         listen_to_all(w);
     if (orders & WORKER_RELOAD)
-        take_config(w);
+        reload(w);
     if (orders & WORKER_DRAIN)
         drain(w);
     if (res >= 0 && !w->is_stopping)

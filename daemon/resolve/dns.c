@@ -7,8 +7,8 @@
  *   does the rest: arms polls, sets the timer, destroys a channel that is not needed any more.
  * - The owners' callbacks run from `delivery`, a timer, with c-ares left: they may ask again.
  *
- * A new resolv.conf makes a new channel. The old one stays in `channels` until its last query is
- * answered; c-ares bounds that time. */
+ * A new resolv.conf, or new servers of the configuration, make a new channel. The old one stays in
+ * `channels` until its last query is answered; c-ares bounds that time. */
 #include "daemon/resolve/dns.h"
 
 #include <ares.h>
@@ -257,7 +257,7 @@ static int dns_channel_open(struct dns_channel *channel)
         .sock_state_cb = on_socket_state,
         .sock_state_cb_data = channel,
         .ednspsz = DNS_UDP_SIZE,
-        .resolvconf_path = dns->resolv_conf_path,
+        .resolvconf_path = dns->servers ? (char *)"/dev/null" : dns->resolv_conf_path,
     };
     int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
                ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_RESOLVCONF | ARES_OPT_DOMAINS |
@@ -308,6 +308,37 @@ bool dns_refresh(struct dns *dns)
     return true;
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+int dns_set_servers(struct dns *dns, const char *servers)
+{
+    CLEANUP(freep) char *copy = servers ? strdup(servers) : NULL;
+    struct dns_channel *channel;
+    char *old = dns->servers;
+    int r;
+
+    if (is_same(servers, old))
+        return 0;
+    if (servers && !copy)
+        return -ENOMEM;
+    if (!servers)
+        (void)file_stamp_has_changed(&dns->stamp, dns->resolv_conf_path, ring_now_us(dns->ring));
+    dns->servers = copy;
+    r = dns_channel_new(dns, &channel);
+    if (r < 0) {
+        dns->servers = old;
+        return r;
+    }
+    TAKE_PTR(copy);
+    free(old);
+    dns->current = channel;
+    dns_settle(dns);
+    return 1;
+}
+
 void dns_ask(struct dns *dns, struct dns_query *query, dns_fn *fn, const char *name, int family)
 {
     char absolute[TARGET_HOST_MAX + 2];
@@ -348,7 +379,7 @@ int dns_new(struct dns **ret, struct ring *ring, const struct resolver_options *
     list_init(&dns->answered);
     timer_init(&dns->delivery, on_delivery);
     dns->servers = options->servers ? strdup(options->servers) : NULL;
-    dns->resolv_conf_path = strdup(options->servers ? "/dev/null" : path);
+    dns->resolv_conf_path = strdup(path);
     if (!dns->resolv_conf_path || (options->servers && !dns->servers))
         return -ENOMEM;
     if (!dns->servers)

@@ -37,5 +37,8 @@ struct dns *dns_free(struct dns *dns);
 /* Notices a change of resolv.conf (at most one stat a second): from then on questions go to its
  * servers; those under way stay with the old ones. Returns true if the servers are new ones. */
 bool dns_refresh(struct dns *dns);
+/* The same for the configuration's servers; NULL: those of resolv.conf. Returns 1 if they are new
+ * ones, 0 if not, or as dns_new, with the old ones in place. */
+int dns_set_servers(struct dns *dns, const char *servers);
 /* Fills query->answer and calls back, always from a later ring turn. */
 void dns_ask(struct dns *dns, struct dns_query *query, dns_fn *fn, const char *name, int family);

@@ -7,7 +7,7 @@
  *
  * No search lists, no NSS. `localhost` and what is below it is loopback without a question (RFC
  * 6761, 6.3), `.onion` does not exist (RFC 7686, 2). A change of hosts or resolv.conf counts within
- * a second; the latter empties the cache.
+ * a second. After a change of the servers nothing that the old ones say is given to later lookups.
  *
  * In an answer the IPv6 addresses come first, each family in the order it was received.
  */
@@ -74,6 +74,9 @@ struct lookup {
 
 /* Returns 0, -ENOMEM, or -EINVAL for servers that cannot be parsed. */
 int resolver_new(struct resolver **ret, struct ring *ring, const struct resolver_options *options);
+/* The servers to ask from now on, as in the options. Returns 0, or as resolver_new, with the old
+ * ones in place. */
+int resolver_set_servers(struct resolver *r, const char *servers);
 /* No lookup may be waiting; questions may. Turns the ring until the polls on its sockets have
  * ended, so it must not be called from inside a callback of the ring, and ops of others may call
  * back. */

@@ -36,6 +36,7 @@ struct question {
     struct dns_query halves[HALVES];
     bool is_answered[HALVES];
     bool is_patience_over;
+    bool is_outdated; /* asked of servers of before: for those who wait already, not by name */
     struct timer patience;
 };
 
@@ -180,10 +181,11 @@ static void question_finish(struct question *q)
 
     question_get_answer(q, &answer);
     ttl_s = question_ttl_s(q, answer.code);
-    if (ttl_s > 0)
+    if (ttl_s > 0 && !q->is_outdated)
         cache_put(r->cache, q->name, &answer, ring_now_us(r->ring) + ttl_s * US_PER_S);
     /* Who asks for the name from inside a callback shall not find this question any more. */
-    names_remove(&r->questions_by_name, q);
+    if (!q->is_outdated)
+        names_remove(&r->questions_by_name, q);
     while ((node = list_pop(&q->waiters)))
         resolver_tell(r, container_of(node, struct lookup, node), q->name, &answer);
     question_free(q);
@@ -304,6 +306,19 @@ static bool special_get_answer(const char *name, struct answer *ret)
     return false;
 }
 
+/* The servers are others now. */
+static void resolver_forget(struct resolver *r)
+{
+    cache_clear(r->cache);
+    list_for_each (&r->questions, node) {
+        struct question *q = container_of(node, struct question, node);
+
+        if (!q->is_outdated)
+            names_remove(&r->questions_by_name, q);
+        q->is_outdated = true;
+    }
+}
+
 static bool resolver_get_answer(struct resolver *r, const char *name, struct answer *ret)
 {
     uint64_t now_us = ring_now_us(r->ring);
@@ -311,7 +326,7 @@ static bool resolver_get_answer(struct resolver *r, const char *name, struct ans
     if (special_get_answer(name, ret) || hosts_find(r->hosts, name, now_us, &ret->addresses))
         return true;
     if (dns_refresh(r->dns))
-        cache_clear(r->cache);
+        resolver_forget(r);
     if (cache_get(r->cache, name, now_us, ret)) {
         r->stats.cache_hits++;
         return true;
@@ -425,6 +440,15 @@ int resolver_new(struct resolver **ret, struct ring *ring, const struct resolver
     return 0;
 }
 
+int resolver_set_servers(struct resolver *r, const char *servers)
+{
+    int n = dns_set_servers(r->dns, servers);
+
+    if (n > 0)
+        resolver_forget(r);
+    return n < 0 ? n : 0;
+}
+
 struct resolver *resolver_free(struct resolver *r)
 {
     if (!r)
@@ -439,7 +463,8 @@ struct resolver *resolver_free(struct resolver *r)
     list_for_each (&r->questions, node) {
         struct question *q = container_of(node, struct question, node);
 
-        names_remove(&r->questions_by_name, q);
+        if (!q->is_outdated)
+            names_remove(&r->questions_by_name, q);
         question_free(q);
     }
     cache_free(r->cache);

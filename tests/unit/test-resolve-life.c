@@ -144,9 +144,62 @@ START_TEST(test_resolv_conf_changes)
     run_for_ms(1050);
     ck_assert_str_eq(resolve("www.example"), "192.0.2.2"); /* the cache was emptied */
     ck_assert_uint_eq(p.calls, 0);
-    wait_for(&p); /* under way at the old server */
+    ck_assert_str_eq(resolve("slow.example"), "192.0.2.2"); /* does not join what is under way … */
+    ck_assert_uint_eq(p.calls, 0);
+    wait_for(&p); /* … at the old server */
     ck_assert_str_eq(p.text, "192.0.2.1");
-    ck_assert_uint_eq(dns_server_count_all(second), 2);
+    ck_assert_str_eq(resolve("slow.example"), "192.0.2.2"); /* and its answer is not kept */
+    ck_assert_uint_eq(dns_server_count_all(second), 4);
+    dns_server_free(second);
+}
+END_TEST
+
+/* As a reload of the configuration does it, from and to resolv.conf. */
+START_TEST(test_set_servers)
+{
+    struct resolver_options options = usual_options();
+    struct dns_server *second;
+    struct probe p, q;
+    char other[64];
+
+    say("www.example 60 A 192.0.2.1");
+    say("slow.example 60 A 192.0.2.1");
+    say("slow.example - DELAY 1500");
+    ck_assert_int_eq(dns_server_new(&second, "127.0.0.2", dns_server_port(rig.server), NULL), 0);
+    ck_assert_int_eq(dns_server_add(second, "* 60 A 192.0.2.2"), 0);
+    snprintf(other, sizeof other, "127.0.0.2:%u", dns_server_port(rig.server));
+    write_file(rig.resolv_conf_path, "nameserver 127.0.0.1\n");
+    options.resolv_conf_path = rig.resolv_conf_path;
+    options.port = dns_server_port(rig.server);
+    reopen_resolver(&options);
+    ck_assert_str_eq(resolve("www.example"), "192.0.2.1");
+    begin(&p, "slow.example");
+
+    ck_assert_int_eq(resolver_set_servers(rig.resolver, rig.servers), 0);
+    ck_assert_str_eq(resolve("www.example"), "192.0.2.1"); /* nothing is new, so from the cache */
+    ck_assert_uint_eq(dns_server_count(rig.server, "www.example", DNS_A), 1);
+
+    ck_assert_int_eq(resolver_set_servers(rig.resolver, other), 0);
+    ck_assert_str_eq(resolve("www.example"), "192.0.2.2");
+    ck_assert_str_eq(resolve("slow.example"), "192.0.2.2");
+    ck_assert_uint_eq(p.calls, 0);
+
+    ck_assert_int_eq(resolver_set_servers(rig.resolver, NULL), 0);
+    ck_assert_str_eq(resolve("www.example"), "192.0.2.1");
+    ck_assert_int_eq(resolver_set_servers(rig.resolver, other), 0);
+    begin(&q, "slow.example");
+    wait_for(&q);
+    ck_assert_str_eq(q.text, "192.0.2.2");
+    wait_for(&p);
+    ck_assert_str_eq(p.text, "192.0.2.1");
+    ck_assert_str_eq(resolve("slow.example"), "192.0.2.2");
+
+    ck_assert_int_eq(resolver_set_servers(rig.resolver, "nonsense"), -EINVAL);
+    ck_assert_str_eq(resolve("again.example"), "192.0.2.2");
+    ck_assert_int_eq(resolver_set_servers(rig.resolver, NULL), 0);
+    write_file(rig.resolv_conf_path, "nameserver 127.0.0.2\n");
+    run_for_ms(1050);
+    ck_assert_str_eq(resolve("www.example"), "192.0.2.2"); /* it is watched again */
     dns_server_free(second);
 }
 END_TEST
@@ -240,6 +293,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_free_in_every_state);
     tcase_add_test(tcase, test_server_vanishes);
     tcase_add_test(tcase, test_resolv_conf_changes);
+    tcase_add_test(tcase, test_set_servers);
     tcase_add_test(tcase, test_socket_closed_after_its_poll);
     tcase_add_test(tcase, test_bad_servers);
     tcase_add_test(tcase, test_failing_polls);
