@@ -26,6 +26,8 @@ struct daemon {
     const struct daemon_options *options;
     char config_path[PATH_MAX];
     struct worker_shared shared;
+    unsigned workers_wanted; /* what it was started with */
+    bool has_sqpoll;
     struct sockets sockets;
     struct worker *workers[WORKERS_MAX];
     struct counters *counters[WORKERS_MAX];
@@ -74,6 +76,15 @@ static void raise_nofile(void)
     }
 }
 
+/* Compared with the start, not with the last reload. */
+static void tell_what_stays(const struct daemon *d, const struct config *config)
+{
+    if (config->workers != d->workers_wanted)
+        log_notice("'workers' takes effect after a restart");
+    if (config->sqpoll != d->has_sqpoll)
+        log_notice("'sqpoll' takes effect after a restart");
+}
+
 static void reload(struct daemon *d)
 {
     char error[CONFIG_ERROR_MAX];
@@ -91,6 +102,7 @@ static void reload(struct daemon *d)
         for (unsigned i = 0; i < d->n_workers; i++)
             worker_order(d->workers[i], WORKER_RELOAD);
         log_notice("configuration reloaded");
+        tell_what_stays(d, config);
     }
     sd_notify(0, "READY=1");
 }
@@ -112,6 +124,8 @@ static int start_workers(struct daemon *d)
     unsigned n = d->shared.config->workers;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
+    d->workers_wanted = n;
+    d->has_sqpoll = d->shared.config->sqpoll;
     if (n == 0)
         n = cores > 0 ? (unsigned)cores : 1;
     if (n > WORKERS_MAX)

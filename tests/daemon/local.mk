@@ -8,6 +8,7 @@ script_tests += \
 	tests/daemon/test-limits.py \
 	tests/daemon/test-policy.py \
 	tests/daemon/test-relay.py \
+	tests/daemon/test-reload.py \
 	tests/daemon/test-rules.py
 
 EXTRA_DIST += tests/daemon/rig.py
