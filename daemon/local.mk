@@ -32,6 +32,7 @@ libdaemon_la_SOURCES = \
 	daemon/conn/conn.c daemon/conn/conn.h \
 	daemon/conn/plan.c daemon/conn/plan.h \
 	daemon/conn/seal.c daemon/conn/seal.h \
+	daemon/conn/source.c daemon/conn/source.h \
 	daemon/conn/step_connect.c \
 	daemon/conn/step_resolve.c \
 	daemon/conn/step_seal.c \

@@ -63,6 +63,7 @@ struct step_connect {
     size_t next; /* candidate */
     int error;   /* the most telling so far, positive */
     uint8_t error_candidate;
+    int source_error; /* of the last attempt to use the rule's source, positive */
     bool has_winner;
 };
 

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "daemon/conn/source.h"
+
 static void add(struct plan *plan, enum step_kind kind)
 {
     assert(plan->n_steps < PLAN_STEPS_MAX);
@@ -84,8 +86,10 @@ bool plan_make(const struct target *target, const struct route *route,
         failure_format(ret_failure, ERROR_UNSUPPORTED, 0, "scheme %s", scheme_name(target->scheme));
         return false;
     }
-    if (target->scheme != SCHEME_UNIX)
+    if (target->scheme != SCHEME_UNIX) {
+        plan.source = route->rule->source;
         add(&plan, STEP_RESOLVE);
+    }
     add(&plan, STEP_CONNECT);
     if (scheme_is_tls(target->scheme))
         is_planned = plan_tls(route, &plan, ret_failure);
@@ -114,6 +118,20 @@ __attribute__((format(printf, 2, 3))) static void print(struct printer *p, const
         p->n = PLAN_TEXT_MAX - 1;
 }
 
+static void print_connect(struct printer *p, const struct plan *plan, const struct target *target)
+{
+    char source[SOURCE_TEXT_MAX];
+
+    if (target->scheme == SCHEME_UNIX) {
+        print(p, "connect(%s) ", target->path);
+    } else if (plan->source) {
+        source_format(plan->source, source);
+        print(p, "connect(%u from %s) ", target->port, source);
+    } else {
+        print(p, "connect(%u) ", target->port);
+    }
+}
+
 void plan_format(const struct plan *plan, const struct target *target, char text[PLAN_TEXT_MAX])
 {
     struct printer p = {.text = text};
@@ -125,10 +143,7 @@ void plan_format(const struct plan *plan, const struct target *target, char text
                   target->host);
             break;
         case STEP_CONNECT:
-            if (target->scheme == SCHEME_UNIX)
-                print(&p, "connect(%s) ", target->path);
-            else
-                print(&p, "connect(%u) ", target->port);
+            print_connect(&p, plan, target);
             break;
         case STEP_SEAL:
             print(&p, "seal ");

@@ -22,8 +22,9 @@ enum step_kind {
 struct plan {
     enum step_kind steps[PLAN_STEPS_MAX];
     size_t n_steps;
-    enum handoff handoff; /* the kind to be handed over, known before the start */
-    bool may_relay;       /* fall back to a relay where sealing fails */
+    enum handoff handoff;        /* the kind to be handed over, known before the start */
+    bool may_relay;              /* fall back to a relay where sealing fails */
+    const struct source *source; /* of the rule; NULL: the system chooses, or a Unix socket */
 };
 
 /* What this kernel can do, found out at start. */
@@ -35,5 +36,6 @@ struct capabilities {
 /* Returns true with a plan, false with a failure (UNSUPPORTED, HANDOFF_KIND). */
 bool plan_make(const struct target *target, const struct route *route,
                const struct capabilities *caps, struct plan *ret, struct failure *ret_failure);
-/* One line: "resolve(localhost) connect(443) tls(localhost) handoff(relay)". */
+/* One line: "resolve(localhost) connect(443) tls(localhost) handoff(relay)"; with a source
+ * "connect(443 from eth0)". */
 void plan_format(const struct plan *plan, const struct target *target, char text[PLAN_TEXT_MAX]);

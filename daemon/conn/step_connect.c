@@ -1,9 +1,10 @@
 /* Happy eyeballs (RFC 8305, 5): attempts are started one after the other, CONNECT_STAGGER_US apart
  * or as soon as one fails, at most CONNECT_ATTEMPTS_MAX at once. The first to connect wins; the
  * others are cancelled and closed. An attempt is one op that first makes the socket, then connects
- * it.
+ * it. Where the rule has a source, the socket is bound to it in between.
  */
 #include "daemon/conn/conn.h"
+#include "daemon/conn/source.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -66,15 +67,23 @@ static void set_options(struct ring *ring, int fd)
     ring_setsockopt_quietly(ring, fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
 }
 
-static void attempt_connect(struct connect_attempt *a)
+/* Returns 0, or -errno when the source cannot be used. */
+static int attempt_connect(struct connect_attempt *a)
 {
     struct conn *conn = a->conn;
+    const struct source *source = conn->params->plan.source;
     struct sockaddr_storage ss;
     socklen_t n = conn_candidate_sockaddr(conn, a->candidate, &ss);
+    int r = source ? source_bind(source, a->fd) : 0;
 
+    if (r < 0) {
+        conn->connect.source_error = -r;
+        return r;
+    }
     if (!is_unix(conn))
         set_options(conn->env->ring, a->fd);
     ring_connect(conn->env->ring, &a->op, a->fd, (struct sockaddr *)&ss, n);
+    return 0;
 }
 
 /* How much an error says about the target: an answer from there beats no answer, beats local
@@ -122,6 +131,15 @@ static enum error_code error_code_of(const struct conn *conn, int error)
     }
 }
 
+static void fail_at_source(struct conn *conn)
+{
+    char text[SOURCE_TEXT_MAX];
+
+    source_format(conn->params->plan.source, text);
+    failure_format(&conn->failure, ERROR_CONNECT_FAILED, conn->connect.source_error,
+                   "this host cannot connect from %s, the rule's source", text);
+}
+
 static void fail(struct conn *conn)
 {
     struct step_connect *c = &conn->connect;
@@ -131,6 +149,8 @@ static void fail(struct conn *conn)
 
     if (is_unix(conn)) {
         failure_format(&conn->failure, code, c->error, "%s", conn->params->target.path);
+    } else if (c->source_error != 0 && c->error == c->source_error) {
+        fail_at_source(conn);
     } else {
         inet_ntop(address->family, &address->ipv4, text, sizeof text);
         failure_format(&conn->failure, code, c->error, "%s port %u, %zu of %zu addresses tried",
@@ -197,8 +217,9 @@ static void attempt_done(struct op *op, int res, uint32_t flags)
     if (a->fd < 0 && res >= 0) {
         a->fd = res;
         if (!is_late) {
-            attempt_connect(a);
-            return;
+            res = attempt_connect(a);
+            if (res == 0)
+                return;
         }
     }
     a->is_active = false;

@@ -9,6 +9,14 @@
 static void lookup_done(struct lookup *lookup, const struct address_list *addresses,
                         const struct failure *failure);
 
+/* AF_UNSPEC: of no family in particular. */
+static sa_family_t source_family(const struct conn *conn)
+{
+    const struct source *source = conn->params->plan.source;
+
+    return source ? source->address.family : AF_UNSPEC;
+}
+
 static sa_family_t wanted_family(const struct conn *conn)
 {
     switch (conn->params->family) {
@@ -17,15 +25,17 @@ static sa_family_t wanted_family(const struct conn *conn)
     case 6:
         return AF_INET6;
     default:
-        return AF_UNSPEC;
+        return source_family(conn);
     }
 }
 
 static bool is_wanted(const struct conn *conn, const struct address *address)
 {
     sa_family_t family = wanted_family(conn);
+    sa_family_t source = source_family(conn);
 
-    return family == AF_UNSPEC || family == address->family;
+    return (family == AF_UNSPEC || family == address->family) &&
+           (source == AF_UNSPEC || source == address->family);
 }
 
 /* Takes alternately the next IPv6 and the next IPv4 address of `from`. */
@@ -58,6 +68,20 @@ static void fail_denied(struct conn *conn, const struct address *address, enum a
                    class == ADDRESS_CLASS_NONE ? "no unicast address" : address_class_name(class));
 }
 
+/* There are addresses, but of the other family. */
+static void fail_without_address(struct conn *conn)
+{
+    sa_family_t source = source_family(conn);
+
+    if (source != AF_UNSPEC)
+        failure_format(&conn->failure, ERROR_NO_ADDRESS, 0,
+                       "no address of the source's family: the rule connects from an IPv%u address",
+                       source == AF_INET ? 4 : 6);
+    else
+        failure_format(&conn->failure, ERROR_NO_ADDRESS, 0, "no IPv%u address",
+                       conn->params->family);
+}
+
 static enum step_result filter(struct conn *conn, const struct address_list *addresses)
 {
     struct address_list permitted = {.n = 0};
@@ -84,8 +108,7 @@ static enum step_result filter(struct conn *conn, const struct address_list *add
     if (denied)
         fail_denied(conn, denied, denied_class);
     else
-        failure_format(&conn->failure, ERROR_NO_ADDRESS, 0, "no IPv%u address",
-                       conn->params->family);
+        fail_without_address(conn);
     return STEP_FAIL;
 }
 

@@ -3,11 +3,13 @@
  * state) and may block (files, names of users): before the workers start, or in the main thread. */
 #pragma once
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/base/address.h"
 #include "daemon/base/quota.h"
 #include "daemon/policy/pattern.h"
 #include "daemon/tls/tls.h"
@@ -52,6 +54,12 @@ enum mode {
     MODE_REPORT, /* what no rule allows is let through and logged */
 };
 
+/* Where connections come from. */
+struct source {
+    struct address address; /* family AF_UNSPEC: an interface instead */
+    char interface[IF_NAMESIZE];
+};
+
 struct rule {
     char *name;
     struct client_match *clients;
@@ -61,8 +69,9 @@ struct rule {
     size_t n_allow;
     struct pattern *deny;
     size_t n_deny;
-    unsigned addresses; /* mask of enum address_class */
-    unsigned handoff;   /* mask of enum handoff */
+    unsigned addresses;    /* mask of enum address_class */
+    unsigned handoff;      /* mask of enum handoff */
+    struct source *source; /* NULL: the system chooses */
     enum seal seal;
     enum mode mode;
     struct tls_context *tls; /* NULL only where no `allow` pattern is of a TLS scheme */

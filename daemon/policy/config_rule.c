@@ -195,6 +195,7 @@ static int build_permissions(const struct section *section, struct rule *rule, c
 {
     const struct value_list *seal = &section->keys[KEY_SEAL];
     const struct value_list *mode = &section->keys[KEY_MODE];
+    const struct value_list *source = &section->keys[KEY_SOURCE];
     unsigned word = 0;
     int r = build_mask(section, KEY_ADDRESSES, address_words, ARRAY_SIZE(address_words),
                        "public, private, loopback, link-local and host", &rule->addresses, error);
@@ -202,6 +203,8 @@ static int build_permissions(const struct section *section, struct rule *rule, c
     if (r == 0)
         r = build_mask(section, KEY_HANDOFF, handoff_words, ARRAY_SIZE(handoff_words),
                        "tcp, ktls and relay", &rule->handoff, error);
+    if (r == 0 && source->n > 0)
+        r = config_parse_source(source->values, &rule->source, error);
     if (r == 0 && seal->n > 0) {
         r = find_word(seal->values, KEY_SEAL, seal_words, ARRAY_SIZE(seal_words), "required or off",
                       &word, error);
@@ -264,6 +267,7 @@ void config_rule_deinit(struct rule *rule)
     free(TAKE_PTR(rule->clients));
     free(TAKE_PTR(rule->name));
     free(TAKE_PTR(rule->socket));
+    free(TAKE_PTR(rule->source));
     free(TAKE_PTR(rule->tls_name));
     rule->tls = tls_context_unref(rule->tls);
 }

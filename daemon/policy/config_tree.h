@@ -47,6 +47,7 @@ enum config_form {
     X(ALLOW, "allow", FORM_LIST)                                                                   \
     X(DENY, "deny", FORM_LIST)                                                                     \
     X(ADDRESSES, "addresses", FORM_LIST)                                                           \
+    X(SOURCE, "source", FORM_ONE)                                                                  \
     X(HANDOFF, "handoff", FORM_LIST)                                                               \
     X(SEAL, "seal", FORM_ONE)                                                                      \
     X(MODE, "mode", FORM_ONE)                                                                      \
@@ -56,7 +57,6 @@ enum config_form {
     X(MAX_RATE, "max-rate", FORM_ONE)                                                              \
     X(IDLE_TIMEOUT, "idle-timeout", FORM_ONE)                                                      \
     X(MAX_LIFETIME, "max-lifetime", FORM_ONE)                                                      \
-    X(SOURCE, "source", FORM_LATER)                                                                \
     X(VIA, "via", FORM_LATER)                                                                      \
     X(NO_PROXY, "no-proxy", FORM_LATER)                                                            \
     X(RESOLVE, "resolve", FORM_LATER)                                                              \
@@ -162,6 +162,9 @@ int config_parse_bool(const struct value *value, enum config_key key, bool *ret,
 /* Joins addresses with commas into a malloc'd string. */
 int config_parse_nameservers(const struct value_list *list, char **ret,
                              char error[CONFIG_ERROR_MAX]);
+/* *ret is malloc'd. */
+int config_parse_source(const struct value *value, struct source **ret,
+                        char error[CONFIG_ERROR_MAX]);
 int config_parse_client(const struct value *value, struct client_match *ret,
                         char error[CONFIG_ERROR_MAX]);
 

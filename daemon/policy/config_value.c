@@ -2,6 +2,7 @@
  */
 #include "daemon/policy/config_tree.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,5 +153,61 @@ int config_parse_nameservers(const struct value_list *list, char **ret,
     for (size_t i = 0; i < list->n; i++)
         n += (size_t)snprintf(joined + n, size - n, "%s%s", i > 0 ? "," : "", list->values[i].text);
     *ret = TAKE_PTR(joined);
+    return 0;
+}
+
+/* What the kernel takes for one (dev_valid_name), in ASCII. Digits and dots alone are rather a
+ * mistyped address. */
+static bool is_interface(const char *text)
+{
+    size_t n = strlen(text);
+
+    if (n == 0 || n >= IF_NAMESIZE || strspn(text, "0123456789.") == n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!isgraph((unsigned char)text[i]) || text[i] == '/' || text[i] == ':')
+            return false;
+    return true;
+}
+
+/* 0.0.0.0 and :: would mean any. A link-local address is none without its interface, which then is
+ * enough by itself. */
+static bool is_usable_source(const struct address *address)
+{
+    const struct in6_addr *ipv6 = &address->ipv6;
+
+    if (address->family == AF_INET)
+        return address->ipv4.s_addr != INADDR_ANY && address->ipv4.s_addr != INADDR_BROADCAST &&
+               !IN_MULTICAST(ntohl(address->ipv4.s_addr));
+    return !IN6_IS_ADDR_UNSPECIFIED(ipv6) && !IN6_IS_ADDR_MULTICAST(ipv6) &&
+           !IN6_IS_ADDR_V4MAPPED(ipv6) && !IN6_IS_ADDR_LINKLOCAL(ipv6);
+}
+
+int config_parse_source(const struct value *value, struct source **ret,
+                        char error[CONFIG_ERROR_MAX])
+{
+    struct source source = {.address.family = AF_UNSPEC};
+    const char *text = value->text;
+
+    if (host_parse_ipv4(text, strlen(text), &source.address.ipv4) == 0)
+        source.address.family = AF_INET;
+    else if (host_parse_ipv6(text, strlen(text), &source.address.ipv6) == 0)
+        source.address.family = AF_INET6;
+    else if (is_interface(text))
+        strcpy(source.interface, text);
+    else
+        return config_refuse(error, &value->place,
+                             "'source' takes an address of this host, like 192.0.2.7 or "
+                             "2001:db8::7, or an interface, like eth0; '%.60s' is neither",
+                             text);
+    if (source.address.family != AF_UNSPEC && !is_usable_source(&source.address))
+        return config_refuse(error, &value->place,
+                             "nothing can be connected from '%s'; write an address that this host "
+                             "alone has, or an interface",
+                             text);
+    *ret = malloc(sizeof **ret);
+    if (!*ret)
+        return config_fail(-ENOMEM, error, "out of memory");
+    **ret = source;
     return 0;
 }

@@ -2,6 +2,7 @@
 # time-limit: 180
 import contextlib
 import os
+import socket
 
 import fdialtest
 import rig
@@ -11,6 +12,7 @@ if not fdialtest.is_root():
     fdialtest.skip_all("needs root, for other users and a network of its own")
 
 DENIED, DENIED_ADDRESS, OVER_LIMIT, KIND, WRONG_NAME, UNKNOWN_ISSUER = 20, 21, 7, 90, 72, 73
+NO_ADDRESS, CONNECT_FAILED = 31, 45
 OTHER = fdialtest.CLIENT_UID
 FAR = rig.FarSide()
 PUBLIC, PRIVATE = rig.FAR_PUBLIC[0], rig.FAR_PRIVATE[0]
@@ -21,6 +23,7 @@ mixed.test 30 A {PUBLIC}
 mixed.test 30 A {PRIVATE}
 both.test 30 A {PUBLIC}
 both.test 30 AAAA {rig.FAR_PUBLIC[1]}
+six.test 30 AAAA {rig.FAR_PUBLIC[1]}
 """
 
 
@@ -128,6 +131,157 @@ class Report(Rules):
         self.assertEqual(self.ask(daemon, target, attr(rig.TLS_NAME, "two.test")).code, WRONG_NAME)
         daemon = self.daemon(self.watching())
         self.assertEqual(self.ask(daemon, target).code, UNKNOWN_ISSUER)
+
+
+NEAR_2, FAR_2 = "10.78.0.1", "10.78.0.2"  # behind a second pair of interfaces
+SOURCE_4, SOURCE_6 = "10.77.0.7", "fd77::7"
+
+
+def second_link():
+    """near2 leads to the same far side; routes prefer the first."""
+    rig._ip(f"addr add {SOURCE_4}/24 dev near", f"addr add {SOURCE_6}/64 dev near nodad",
+            f"link add near2 type veth peer name far2 netns /proc/{os.getpid()}/task/{FAR._tid}/ns/net",
+            f"addr add {NEAR_2}/24 dev near2", "link set near2 up")
+    FAR.do(rig._ip, f"addr add {FAR_2}/24 dev far2", "link set far2 up")
+    rig._ip(f"route add default via {FAR_2} dev near2 metric 1000")
+
+
+second_link()
+
+
+class Source(Rules):
+    def from_where(self, daemon, origin, target, **kwargs):
+        """The address that the origin saw."""
+        n = len(origin.clients)
+        m = self.ask(daemon, target, **kwargs)
+        self.assertEqual(m.code, 0, m)
+        fdialtest.wait_until(lambda: len(origin.clients) > n, rig.WAIT_S, "the connection")
+        return origin.clients[-1][0]
+
+    def serve_far(self, address=PUBLIC):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return self.serve(FAR.do(fdialtest.Echo, host=address, family=family))
+
+    def test_address(self):
+        origin = self.serve_far()
+        target = f"tcp://{PUBLIC}:{origin.port}"
+        free = self.daemon(rule(addresses='"public"'))
+        self.assertEqual(self.from_where(free, origin, target), rig.NEAR_SIDE)
+        bound = self.daemon(rule(addresses='"public"', source=f'"{SOURCE_4}"'))
+        self.assertEqual(self.from_where(bound, origin, target), SOURCE_4)
+        self.assertEqual(self.from_where(bound, origin, f"tcp://both.test:{origin.port}"), SOURCE_4)
+        m = self.explained(bound, target)
+        self.assertIn(f"connect({origin.port} from {SOURCE_4})", m.text(rig.PLAN))
+        m = self.ask(bound, target, handover=rig.RELAY)
+        local = m.attributes[rig.LOCAL][0]
+        self.assertIn(socket.inet_aton(SOURCE_4), local)
+
+    def test_ipv6_address(self):
+        origin = self.serve_far(rig.FAR_PUBLIC[1])
+        daemon = self.daemon(rule(addresses='"public"', source=f'"{SOURCE_6}"'))
+        target = f"tcp://[{rig.FAR_PUBLIC[1]}]:{origin.port}"
+        self.assertEqual(self.from_where(daemon, origin, target), SOURCE_6)
+        self.assertEqual(self.from_where(daemon, origin, f"tcp://both.test:{origin.port}"), SOURCE_6)
+
+    def test_other_family(self):
+        """Says so, and connects to nothing: not with a name, a literal, or a request's own family."""
+        origin = self.serve(FAR.do(fdialtest.Echo, host=rig.FAR_PUBLIC[1], family=socket.AF_INET6))
+        four = self.daemon(rule(addresses='"public"', source=f'"{SOURCE_4}"'))
+        six = self.daemon(rule(addresses='"public"', source=f'"{SOURCE_6}"'))
+        for daemon, target, family in ((four, f"[{rig.FAR_PUBLIC[1]}]", 0), (four, "six.test", 0),
+                                       (four, "both.test", 6), (four, f"[::ffff:{PUBLIC}]", 0),
+                                       (six, PUBLIC, 0), (six, "mixed.test", 0), (six, "both.test", 4)):
+            with self.subTest(target=target, family=family):
+                more = [rig.u8(rig.FAMILY, family)] if family else []
+                m = self.ask(daemon, f"tcp://{target}:{origin.port}", *more)
+                self.assertEqual((m.code, m.stage), (NO_ADDRESS, "resolve"), m)
+                self.assertIn("no address of the source's family", m.detail)
+        self.assertEqual(origin.accepted, 0)
+
+    def test_addresses_hold(self):
+        """The host's own address is that, whether it is the source or the target, or both."""
+        near = self.serve(fdialtest.Echo(host=rig.NEAR_SIDE))
+        same = self.serve(fdialtest.Echo(host=SOURCE_4))
+        daemon = self.daemon(rule(addresses='"host"', source=f'"{SOURCE_4}"'))
+        for origin, address in ((near, rig.NEAR_SIDE), (same, SOURCE_4)):
+            self.assertEqual(self.from_where(daemon, origin, f"tcp://{address}:{origin.port}"), SOURCE_4)
+        self.assertEqual(self.ask(daemon, "tcp://127.0.0.1:9").code, DENIED_ADDRESS)
+        daemon = self.daemon(rule(addresses=strings("public", "private", "loopback", "link-local"),
+                                  source=f'"{SOURCE_4}"'))
+        for origin, address in ((near, rig.NEAR_SIDE), (same, SOURCE_4)):
+            self.assertEqual(self.ask(daemon, f"tcp://{address}:{origin.port}").code, DENIED_ADDRESS)
+
+    def test_interface(self):
+        origin = self.serve_far()
+        target = f"tcp://{PUBLIC}:{origin.port}"
+        daemon = self.daemon(rule(addresses='"public"', source='"near2"'))
+        self.assertEqual(self.from_where(daemon, origin, target), NEAR_2)
+        self.assertIn("from near2)", self.explained(daemon, target).text(rig.PLAN))
+        with contextlib.closing(self.session(daemon).dial(target)) as s:
+            self.assertEqual(s.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16), b"near2\0")
+
+    def test_not_on_this_host(self):
+        origin = self.serve_far()
+        target = f"tcp://{PUBLIC}:{origin.port}"
+        for source in ("192.0.2.7", "nowhere0"):
+            daemon = self.daemon(rule(addresses='"public"', source=f'"{source}"'))
+            m = self.ask(daemon, target)
+            self.assertEqual((m.code, m.stage), (CONNECT_FAILED, "connect"), m)
+            done = daemon.run_cli(["connect", target])
+            self.assert_report(done, 1, rf"connect: .*cannot connect from {source}, the rule's source")
+        self.assertEqual(origin.accepted, 0)
+
+    def test_comes_and_goes(self):
+        """An address that is added later is used then: nothing is remembered."""
+        origin = self.serve_far()
+        target = f"tcp://{PUBLIC}:{origin.port}"
+        daemon = self.daemon(rule(addresses='"public"', source='"10.77.0.8"'))
+        self.assertEqual(self.ask(daemon, target).code, CONNECT_FAILED)
+        rig._ip("addr add 10.77.0.8/24 dev near")
+        self.assertEqual(self.from_where(daemon, origin, target), "10.77.0.8")
+        rig._ip("addr del 10.77.0.8/24 dev near")
+        self.assertEqual(self.ask(daemon, target).code, CONNECT_FAILED)
+
+    def test_without_privileges(self):
+        """As the unit runs: a user of its own, no capability."""
+        origin = self.serve_far()
+        target = f"tcp://{PUBLIC}:{origin.port}"
+        for source, seen in ((SOURCE_4, SOURCE_4), ("near2", NEAR_2)):
+            daemon = self.daemon(rule(addresses='"public"', source=f'"{source}"'), uid=OTHER)
+            self.assertEqual(self.from_where(daemon, origin, target), seen)
+
+    def test_many(self):
+        """64 at once, and again, from one address to one port: the kernel finds them ports."""
+        origin = self.serve(fdialtest.Echo())
+        daemon = self.daemon(rule(source='"127.0.0.2"'))
+        state = rig.State(daemon)
+        for _ in range(5):
+            m = self.ask_and_count(daemon, f"tcp://127.0.0.1:{origin.port}")
+            self.assertEqual(m, (0, 64))
+        fdialtest.wait_until(lambda: len(origin.clients) == 320, rig.WAIT_S, "the connections")
+        self.assertEqual({address for address, _ in origin.clients}, {"127.0.0.2"})
+        state.check()
+
+    def ask_and_count(self, daemon, target):
+        with contextlib.closing(rig.Session(daemon.socket)) as s:
+            m = s.connect(target, rig.u32(rig.COUNT, 64))
+        for fd in m.fds:
+            os.close(fd)
+        return m.code, len(m.fds)
+
+    def test_tls_and_unix(self):
+        authority = fdialtest.Authority()
+        origin = self.serve(fdialtest.Tls(*authority.issue()))
+        path = os.path.join(self.directory(), "s")
+        unix = self.serve(fdialtest.Echo(path=path))
+        daemon = self.daemon(f'tls "t" {{ ca-file = "{authority.certificate}" }}\n',
+                             rule(tls='"t"', source='"127.0.0.2"',
+                                  allow=strings("tls://localhost:*", f"unix:{path}")))
+        self.assertEqual(self.from_where(daemon, origin, f"tls://localhost:{origin.port}"), "127.0.0.2")
+        self.assertEqual(self.ask(daemon, f"unix:{path}").code, 0)
+        self.assertEqual(self.explained(daemon, f"unix:{path}").text(rig.PLAN),
+                         f"connect({path}) handoff(tcp)")
+        fdialtest.wait_until(lambda: unix.accepted == 1, rig.WAIT_S)
 
 
 if __name__ == "__main__":

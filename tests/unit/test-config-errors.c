@@ -81,7 +81,6 @@ static const struct {
     {RULE("via = { \"corp\" }"), "4: 'via' is not supported by this version; remove it"},
     {RULE("no-proxy = \"x\""), "4: 'no-proxy' is not supported by this version; remove it"},
     {RULE("resolve = \"local\""), "4: 'resolve' is not supported by this version; remove it"},
-    {RULE("source = \"192.0.2.7\""), "4: 'source' is not supported by this version; remove it"},
     {RULE("warm = \"x\""), "4: 'warm' is not supported by this version; remove it"},
     {"\nproxy \"corp\" {\n url = \"http://p:1\" }", "2: 'proxy' is not supported by this version; "
                                                     "remove it"},
@@ -204,6 +203,48 @@ static const struct {
      "4: the list of 'addresses' is empty; write a value, or remove the key"},
     {RULE("handoff = \"udp\""), "4: 'handoff' takes tcp, ktls and relay; 'udp' is unknown"},
     {RULE("seal = \"no\""), "4: 'seal' takes required or off; 'no' is unknown"},
+    {RULE("source = \"\""), "4: 'source' takes an address of this host, like 192.0.2.7 or "
+                            "2001:db8::7, or an interface, like eth0; '' is neither"},
+    {RULE("source = \"192.0.2\""), "4: 'source' takes an address of this host, like 192.0.2.7 or "
+                                   "2001:db8::7, or an interface, like eth0; '192.0.2' is neither"},
+    {RULE("source = \"192.0.2.300\""),
+     "4: 'source' takes an address of this host, like 192.0.2.7 or 2001:db8::7, or an interface, "
+     "like eth0; '192.0.2.300' is neither"},
+    {RULE("source = \"192.0.2.7:80\""),
+     "4: 'source' takes an address of this host, like 192.0.2.7 or 2001:db8::7, or an interface, "
+     "like eth0; '192.0.2.7:80' is neither"},
+    {RULE("source = \"[2001:db8::7]\""),
+     "4: 'source' takes an address of this host, like 192.0.2.7 or 2001:db8::7, or an interface, "
+     "like eth0; '[2001:db8::7]' is neither"},
+    {RULE("source = \"fe80::1%eth0\""),
+     "4: 'source' takes an address of this host, like 192.0.2.7 or 2001:db8::7, or an interface, "
+     "like eth0; 'fe80::1%eth0' is neither"},
+    {RULE("source = \"a/b\""), "4: 'source' takes an address of this host, like 192.0.2.7 or "
+                               "2001:db8::7, or an interface, like eth0; 'a/b' is neither"},
+    {RULE("source = \"a b\""), "4: 'source' takes an address of this host, like 192.0.2.7 or "
+                               "2001:db8::7, or an interface, like eth0; 'a b' is neither"},
+    {RULE("source = \"a234567890123456\""),
+     "4: 'source' takes an address of this host, like 192.0.2.7 or 2001:db8::7, or an interface, "
+     "like eth0; 'a234567890123456' is neither"},
+    {RULE("source = \"eth0:1\""), "4: 'source' takes an address of this host, like 192.0.2.7 or "
+                                  "2001:db8::7, or an interface, like eth0; 'eth0:1' is neither"},
+    {RULE("source = \"0.0.0.0\""), "4: nothing can be connected from '0.0.0.0'; write an address "
+                                   "that this host alone has, or an interface"},
+    {RULE("source = \"::\""), "4: nothing can be connected from '::'; write an address that this "
+                              "host alone has, or an interface"},
+    {RULE("source = \"224.0.0.1\""), "4: nothing can be connected from '224.0.0.1'; write an "
+                                     "address that this host alone has, or an interface"},
+    {RULE("source = \"255.255.255.255\""),
+     "4: nothing can be connected from '255.255.255.255'; write an address that this host alone "
+     "has, or an interface"},
+    {RULE("source = \"ff02::1\""), "4: nothing can be connected from 'ff02::1'; write an address "
+                                   "that this host alone has, or an interface"},
+    {RULE("source = \"::ffff:192.0.2.7\""),
+     "4: nothing can be connected from '::ffff:192.0.2.7'; write an address that this host alone "
+     "has, or an interface"},
+    {RULE("source = \"fe80::1\""), "4: nothing can be connected from 'fe80::1'; write an address "
+                                   "that this host alone has, or an interface"},
+    {RULE("source = { \"192.0.2.7\" }"), "4: 'source' takes one value; remove the braces"},
     {RULE("mode = \"log\""), "4: 'mode' takes enforce or report; 'log' is unknown"},
     {RULE("mode = { enforce, report }"), "4: 'mode' takes one value; remove the braces"},
     {RULE("max-pending = 0"),

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/base/address.h"
+#include "daemon/conn/source.h"
 #include "daemon/policy/config_tree.h"
 #include "proto/cleanup.h"
 #include "proto/message.h"
@@ -49,6 +50,7 @@ START_TEST(test_defaults)
     ck_assert_uint_eq(rule->n_deny, 0);
     ck_assert_uint_eq(rule->addresses, ADDRESS_CLASS_PUBLIC);
     ck_assert_uint_eq(rule->handoff, HANDOFF_TCP | HANDOFF_KTLS | HANDOFF_RELAY);
+    ck_assert_ptr_null(rule->source);
     ck_assert_int_eq(rule->seal, SEAL_REQUIRED);
     ck_assert_int_eq(rule->mode, MODE_ENFORCE);
     ck_assert_ptr_nonnull(rule->tls);
@@ -73,6 +75,7 @@ START_TEST(test_every_key)
         "  allow = { \"https://*.example.org\", \"unix:/run/a b.sock\", }\n"
         "  deny = \"https://private.example.org\"\n"
         "  addresses = { private, loopback, link-local, host }\n"
+        "  source = 192.0.2.7\n"
         "  handoff = { tcp, relay }\n"
         "  seal = off\n"
         "  mode = report\n"
@@ -109,6 +112,9 @@ START_TEST(test_every_key)
     ck_assert_uint_eq(rule->addresses, ADDRESS_CLASS_PRIVATE | ADDRESS_CLASS_LOOPBACK |
                                            ADDRESS_CLASS_LINK_LOCAL | ADDRESS_CLASS_HOST);
     ck_assert_uint_eq(rule->handoff, HANDOFF_TCP | HANDOFF_RELAY);
+    ck_assert_int_eq(rule->source->address.family, AF_INET);
+    ck_assert_uint_eq(rule->source->address.ipv4.s_addr, htonl(0xc0000207));
+    ck_assert_str_eq(rule->source->interface, "");
     ck_assert_int_eq(rule->seal, SEAL_OFF);
     ck_assert_int_eq(rule->mode, MODE_REPORT);
     ck_assert_str_eq(rule->tls_name, "partner");
@@ -123,6 +129,27 @@ START_TEST(test_every_key)
     ck_assert_ptr_null(rule[1].tls);
     ck_assert_int_eq(rule[1].mode, MODE_ENFORCE);
     config_unref(config);
+}
+END_TEST
+
+START_TEST(test_sources)
+{
+    static const char *const sources[] = {"192.0.2.7", "127.0.0.2", "2001:db8::7",
+                                          "::1",       "eth0",      "wlp3s0.100@x",
+                                          "e",         "0x",        "a23456789012345"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+        struct config *config;
+        char shown[SOURCE_TEXT_MAX];
+        char text[128];
+
+        snprintf(text, sizeof text,
+                 "rule a { client = \"uid:1\" allow = \"tcp://h:1\" source = '%s' }", sources[i]);
+        config = parse(text);
+        source_format(config->rules->source, shown);
+        ck_assert_str_eq(shown, sources[i]);
+        config_unref(config);
+    }
 }
 END_TEST
 
@@ -433,6 +460,7 @@ int main(void)
     tcase_add_test(values, test_defaults);
     tcase_add_test(values, test_every_key);
     tcase_add_test(values, test_accepted);
+    tcase_add_test(values, test_sources);
     tcase_add_test(values, test_lines);
     tcase_add_test(values, test_builtin);
     tcase_add_test(values, test_manual);

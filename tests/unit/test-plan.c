@@ -63,6 +63,44 @@ START_TEST(test_plan)
 }
 END_TEST
 
+START_TEST(test_source)
+{
+    const struct {
+        const char *target;
+        struct source source;
+        const char *plan;
+    } sources[] = {
+        {"tcp://h:22",
+         {.address.family = AF_INET, .address.ipv4.s_addr = htonl(INADDR_LOOPBACK)},
+         "resolve(h) connect(22 from 127.0.0.1) seal handoff(tcp)"},
+        {"https://h",
+         {.address.family = AF_INET6, .address.ipv6 = IN6ADDR_LOOPBACK_INIT},
+         "resolve(h) connect(443 from ::1) tls(h) handoff(relay)"},
+        {"http://192.0.2.1",
+         {.interface = "eth0"},
+         "address(192.0.2.1) connect(80 from eth0) seal handoff(tcp)"},
+        {"unix:/run/x", {.interface = "eth0"}, "connect(/run/x) handoff(tcp)"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+        struct source source = sources[i].source;
+        struct rule rule = {.source = &source};
+        struct route route = {.rule = &rule, .handoff = HANDOFF_ALL};
+        char text[PLAN_TEXT_MAX];
+        struct failure failure;
+        struct target target;
+        const char *error;
+        struct plan plan;
+
+        ck_assert_int_eq(
+            target_parse(sources[i].target, strlen(sources[i].target), &target, &error), 0);
+        ck_assert(plan_make(&target, &route, &sealing, &plan, &failure));
+        plan_format(&plan, &target, text);
+        ck_assert_str_eq(text, sources[i].plan);
+    }
+}
+END_TEST
+
 START_TEST(test_long_names_are_cut_in_the_line)
 {
     struct rule rule = {.seal = SEAL_OFF};
@@ -85,6 +123,7 @@ int main(void)
     TCase *tcase = tcase_create("plan");
 
     tcase_add_loop_test(tcase, test_plan, 0, ARRAY_SIZE(rows));
+    tcase_add_test(tcase, test_source);
     tcase_add_test(tcase, test_long_names_are_cut_in_the_line);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
