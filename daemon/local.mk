@@ -20,6 +20,7 @@ libring_fault_la_LIBADD = $(libring_la_LIBADD)
 
 libdaemon_la_SOURCES = \
 	daemon/base/address.c daemon/base/address.h \
+	daemon/base/cgroup.c daemon/base/cgroup.h \
 	daemon/base/clock.h \
 	daemon/base/counters.h \
 	daemon/base/escape.c daemon/base/escape.h \

@@ -127,13 +127,19 @@ bool holder_takes_early(struct holder *holder, size_t n)
     return true;
 }
 
-bool holder_is_alive(struct holder *holder, uint64_t now_us)
+bool holder_look(struct holder *holder)
 {
     struct pollfd look = {.fd = holder->pidfd, .events = POLLIN};
 
-    if (holder->has_ended || holder->checked_us == now_us)
+    if (!holder->has_ended)
+        holder->has_ended = poll(&look, 1, 0) != 0;
+    return !holder->has_ended;
+}
+
+bool holder_is_alive(struct holder *holder, uint64_t now_us)
+{
+    if (holder->checked_us == now_us)
         return !holder->has_ended;
     holder->checked_us = now_us;
-    holder->has_ended = poll(&look, 1, 0) != 0;
-    return !holder->has_ended;
+    return holder_look(holder);
 }

@@ -34,5 +34,7 @@ bool holder_is_sender(struct holder *holder, const struct ucred *sender);
 /* Whether nobody can say that, because the message was there before the holder was known. To be
  * asked for each message once, in their order. */
 bool holder_takes_early(struct holder *holder, size_t n);
-/* Asks the kernel, at most once a turn (now_us: ring_now_us()). */
+/* Asks the kernel whether it is alive. */
+bool holder_look(struct holder *holder);
+/* The same, at most once a turn (now_us: ring_now_us()). */
 bool holder_is_alive(struct holder *holder, uint64_t now_us);

@@ -1,11 +1,15 @@
 /* Who is at the other end of a Unix socket, as the kernel says: unix(7), SO_PEERCRED,
- * SO_PEERGROUPS. */
+ * SO_PEERGROUPS, proc_pid_cgroup(5). */
 #pragma once
 
+#include "daemon/front/holder.h"
 #include "daemon/policy/policy.h"
 
 /* Reads the identity of the one who connected. Returns 0 or -errno. */
 int identity_new(struct identity **ret, int socket, const char *listener);
+/* Reads the cgroup and the unit, once; to be called before the first who asks for them. Only for
+ * the process that opened the session itself, while it lives: else they stay unknown. */
+void identity_read_cgroup(struct identity *identity, struct holder *holder);
 /* The identity a user would have, for `explain --as`: a name or a uid, which need not be in the
  * user database (no group matches it then). -ENOENT: no such user. */
 int identity_new_user(struct identity **ret, const char *user, const char *listener);

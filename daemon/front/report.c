@@ -84,6 +84,7 @@ void report_explain(struct peer *peer, uint64_t id, const struct message_explain
     struct failure failure;
 
     if (!message->as_user.data) {
+        identity_read_cgroup(peer->identity, &peer->holder);
         explain_as(peer, id, peer->identity, message->target);
         return;
     }

@@ -8,6 +8,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/front/identity.h"
 #include "daemon/front/user.h"
 #include "proto/cleanup.h"
 
@@ -221,6 +222,8 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
         failure_set(failure, ERROR_DRAINING, 0);
         return false;
     }
+    if (front->config->needs_cgroup)
+        identity_read_cgroup(peer->identity, &peer->holder);
     if (!check_tls_name(m, tls_name, failure) ||
         !request_route(front, peer->identity, m->target, m->tls_name.data ? tls_name : NULL,
                        handoff, &target, &route, &plan, failure) ||

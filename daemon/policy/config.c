@@ -186,6 +186,8 @@ static int build_rule(const struct section *section, struct tls_table *table, st
     if (r < 0)
         return r;
     rule->index = (unsigned)config->n_rules - 1;
+    for (size_t i = 0; i < rule->n_clients; i++)
+        config->needs_cgroup |= rule->clients[i].name != NULL;
     r = give_tls(rule, table, why, sizeof why);
     if (r < 0)
         return config_refuse(error, &section->place,
@@ -288,7 +290,7 @@ static int build_user_rule(struct rule *rule, uid_t uid, char *error)
     rule->allow = calloc(2, sizeof *rule->allow);
     if (!rule->name || !rule->clients || !rule->allow)
         return config_fail(-ENOMEM, error, "out of memory");
-    rule->clients[rule->n_clients++] = (struct client_match){CLIENT_UID, uid};
+    rule->clients[rule->n_clients++] = (struct client_match){.kind = CLIENT_UID, .id = uid};
     pattern_init_any(&rule->allow[rule->n_allow++]);
     pattern_init_any_path(&rule->allow[rule->n_allow++]);
 #define X(name, bit, text) rule->addresses |= bit;

@@ -37,11 +37,14 @@
 enum client_kind {
     CLIENT_UID,
     CLIENT_GID, /* primary or supplementary */
+    CLIENT_UNIT,
+    CLIENT_CGROUP, /* and those below */
 };
 
 struct client_match {
     enum client_kind kind;
     uint32_t id;
+    char *name; /* of the unit, or the cgroup's path; NULL with ids */
 };
 
 enum seal {
@@ -91,6 +94,7 @@ struct config {
     bool ktls;
     uint64_t drain_timeout_us; /* 0: relays are ended at once */
     char *nameservers;         /* as resolver_options.servers; NULL: resolv.conf */
+    bool needs_cgroup;         /* a rule asks for the client's unit or cgroup */
     struct rule *rules;
     size_t n_rules;
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/cgroup.h"
 #include "daemon/policy/policy.h"
 #include "proto/cleanup.h"
 
@@ -94,6 +95,41 @@ static int parse_id(const struct value *value, const char *text, uint32_t *ret, 
     return 0;
 }
 
+static int parse_unit(const struct value *value, const char *name, char **ret, char *error)
+{
+    const char *problem = unit_check_name(name);
+
+    if (problem)
+        return config_refuse(error, &value->place, "'%.60s' names no unit: %s", value->text,
+                             problem);
+    *ret = strdup(name);
+    return *ret ? 0 : config_fail(-ENOMEM, error, "out of memory");
+}
+
+static int parse_cgroup(const struct value *value, const char *path, char **ret, char *error)
+{
+    const char *problem = cgroup_check_path(path);
+
+    if (!problem && strcmp(path, "/") == 0)
+        problem = "everybody is below the root; name who is meant";
+    if (problem)
+        return config_refuse(error, &value->place, "'%.60s' names no cgroup: %s", value->text,
+                             problem);
+    *ret = strdup(path);
+    return *ret ? 0 : config_fail(-ENOMEM, error, "out of memory");
+}
+
+static int check_id(const struct value *value, const struct client_match *client, char *error)
+{
+    if (client->name || client->id != IDENTITY_OVERFLOW_ID)
+        return 0;
+    return config_refuse(error, &value->place,
+                         "'%.60s' has the id %d, which is also shown for "
+                         "ids without a mapping and so matches nobody; "
+                         "use another",
+                         value->text, IDENTITY_OVERFLOW_ID);
+}
+
 int config_parse_client(const struct value *value, struct client_match *ret,
                         char error[CONFIG_ERROR_MAX])
 {
@@ -115,23 +151,20 @@ int config_parse_client(const struct value *value, struct client_match *ret,
         client.kind = CLIENT_GID;
         r = parse_id(value, colon + 1, &client.id, error);
     } else if (n == 5 && memcmp(value->text, "unit:", n) == 0) {
-        return config_refuse(error, &value->place,
-                             "'unit:' is not supported by this version; use "
-                             "user:, uid:, group: or gid:");
+        client.kind = CLIENT_UNIT;
+        r = parse_unit(value, colon + 1, &client.name, error);
+    } else if (n == 7 && memcmp(value->text, "cgroup:", n) == 0) {
+        client.kind = CLIENT_CGROUP;
+        r = parse_cgroup(value, colon + 1, &client.name, error);
     } else {
         return config_refuse(error, &value->place,
-                             "a client is user:NAME, uid:NUMBER, group:NAME or "
-                             "gid:NUMBER; '%.60s' is none",
+                             "a client is user:NAME, uid:NUMBER, group:NAME, gid:NUMBER, "
+                             "unit:NAME or cgroup:/PATH; '%.60s' is none",
                              value->text);
     }
-    if (r < 0)
-        return r;
-    if (client.id == IDENTITY_OVERFLOW_ID)
-        return config_refuse(error, &value->place,
-                             "'%.60s' has the id %d, which is also shown for "
-                             "ids without a mapping and so matches nobody; "
-                             "use another",
-                             value->text, IDENTITY_OVERFLOW_ID);
-    *ret = client;
-    return 0;
+    if (r == 0)
+        r = check_id(value, &client, error);
+    if (r == 0)
+        *ret = client;
+    return r;
 }

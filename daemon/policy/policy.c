@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#include "daemon/base/cgroup.h"
+
 /* The failure's texts go to the client itself, whose own decisions are no secret to it. */
 static bool deny(struct failure *ret_failure, const struct rule *rule, const char *what)
 {
@@ -50,6 +52,10 @@ static bool is_client_matched(const struct client_match *client, const struct id
         return is_known(client->id) && identity->uid == client->id;
     case CLIENT_GID:
         return is_in_group(identity, client->id);
+    case CLIENT_UNIT:
+        return identity->unit && strcmp(identity->unit, client->name) == 0;
+    case CLIENT_CGROUP:
+        return identity->cgroup && cgroup_is_within(identity->cgroup, client->name);
     }
     return false;
 }

@@ -21,6 +21,9 @@ struct identity {
     gid_t gid;
     gid_t *groups; /* supplementary */
     size_t n_groups;
+    char *cgroup;         /* path from the root; NULL: unknown, or not asked for yet */
+    char *unit;           /* the system unit; NULL: none, or likewise */
+    bool has_cgroup;      /* it was asked for */
     const char *listener; /* name of the socket it came in on; NULL: the default one */
 };
 

@@ -18,3 +18,8 @@ check_PROGRAMS += tests/unit/test-config-tls
 tests_unit_test_config_tls_SOURCES = tests/unit/test-config-tls.c
 tests_unit_test_config_tls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_config_tls_LDADD = libdaemon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test-cgroup
+tests_unit_test_cgroup_SOURCES = tests/unit/test-cgroup.c
+tests_unit_test_cgroup_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_cgroup_LDADD = libdaemon.la $(CHECK_LIBS)

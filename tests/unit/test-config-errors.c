@@ -153,17 +153,49 @@ static const struct {
      "2: rule 'a' has no 'allow' and would allow nothing; "
      "write what it allows"},
     {CLIENT("\"build\""),
-     "2: a client is user:NAME, uid:NUMBER, group:NAME or gid:NUMBER; 'build' is "
-     "none"},
+     "2: a client is user:NAME, uid:NUMBER, group:NAME, gid:NUMBER, unit:NAME or cgroup:/PATH; "
+     "'build' is none"},
     {CLIENT("{ \"uid:1\",\n\"*\" }"),
-     "3: a client is user:NAME, uid:NUMBER, group:NAME or gid:NUMBER; "
+     "3: a client is user:NAME, uid:NUMBER, group:NAME, gid:NUMBER, unit:NAME or cgroup:/PATH; "
      "'*' is none"},
     {CLIENT("\"user:\""), "2: there is no user ''; make it, or remove it here"},
     {CLIENT("\"user:missing\""), "2: there is no user 'missing'; make it, or remove it here"},
     {CLIENT("\"group:missing\""), "2: there is no group 'missing'; make it, or remove it here"},
     {CLIENT("\"user:broken\""), "2: cannot look up the user 'broken': Input/output error"},
-    {CLIENT("\"unit:ci.service\""), "2: 'unit:' is not supported by this version; use user:, uid:, "
-                                    "group: or gid:"},
+    {CLIENT("\"unit:ci\""),
+     "2: 'unit:ci' names no unit: it needs a name and a suffix, like build.service"},
+    {CLIENT("\"unit:\""),
+     "2: 'unit:' names no unit: it needs a name and a suffix, like build.service"},
+    {CLIENT("\"unit:.service\""),
+     "2: 'unit:.service' names no unit: it needs a name and a suffix, like build.service"},
+    {CLIENT("\"unit:@a.service\""),
+     "2: 'unit:@a.service' names no unit: it needs a name and a suffix, like build.service"},
+    {CLIENT("\"unit:ci@.service\""), "2: 'unit:ci@.service' names no unit: it is a template: name "
+                                     "an instance, like build@1.service"},
+    {CLIENT("\"unit:ci.slice\""), "2: 'unit:ci.slice' names no unit: a slice is no unit with "
+                                  "processes; write cgroup:/ and its path"},
+    {CLIENT("\"unit:ci.timer\""), "2: 'unit:ci.timer' names no unit: its suffix is none of "
+                                  ".service .scope .socket .mount .swap"},
+    {CLIENT("\"unit:ci-*.service\""),
+     "2: 'unit:ci-*.service' names no unit: it has characters that "
+     "a unit's name cannot have"},
+    {CLIENT("\"unit:a/b.service\""),
+     "2: 'unit:a/b.service' names no unit: it has characters that a unit's name cannot have"},
+    {CLIENT("\"unit:a b.service\""),
+     "2: 'unit:a b.service' names no unit: it has characters that a unit's name cannot have"},
+    {CLIENT("\"cgroup:\""),
+     "2: 'cgroup:' names no cgroup: it has to begin with /, the root of all cgroups"},
+    {CLIENT("\"cgroup:ci.slice\""),
+     "2: 'cgroup:ci.slice' names no cgroup: it has to begin with /, the root of all cgroups"},
+    {CLIENT("\"cgroup:/\""),
+     "2: 'cgroup:/' names no cgroup: everybody is below the root; name who is meant"},
+    {CLIENT("\"cgroup:/ci.slice/\""),
+     "2: 'cgroup:/ci.slice/' names no cgroup: it has an empty part, or a / at its end"},
+    {CLIENT("\"cgroup:/a//b\""),
+     "2: 'cgroup:/a//b' names no cgroup: it has an empty part, or a / at its end"},
+    {CLIENT("\"cgroup:/a/../b\""), "2: 'cgroup:/a/../b' names no cgroup: it has a part . or .."},
+    {CLIENT("\"cgroup:/a (deleted)\""), "2: 'cgroup:/a (deleted)' names no cgroup: the kernel "
+                                        "shows such a name for cgroups that are no more"},
     {CLIENT("\"uid:\""), "2: 'uid:' has no id of 0 to 4294967294, without leading zeros or sign"},
     {CLIENT("\"uid:010\""),
      "2: 'uid:010' has no id of 0 to 4294967294, without leading zeros or sign"},

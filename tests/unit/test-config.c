@@ -70,7 +70,8 @@ START_TEST(test_every_key)
         "workers = 4\nsqpoll = true\nktls = false\ndrain-timeout = \"5m\"\n"
         "nameservers = { \"192.0.2.1\", '192.0.2.2:5353', \"2001:db8::1\", \"[2001:db8::2]:53\" }\n"
         "rule first {\n"
-        "  client = { \"user:build\", \"uid:7\", \"group:ci\", \"gid:8\", \"user:large\" }\n"
+        "  client = { \"user:build\", \"uid:7\", \"group:ci\", \"gid:8\", \"user:large\",\n"
+        "    \"unit:ci@1.service\", \"cgroup:/ci.slice/a b\" }\n"
         "  socket = agents\n"
         "  allow = { \"https://*.example.org\", \"unix:/run/a b.sock\", }\n"
         "  deny = \"https://private.example.org\"\n"
@@ -86,9 +87,18 @@ START_TEST(test_every_key)
         "rule second { client = \"uid:0\" allow = \"tcp://*:*\" mode = enforce }\n"
         "tls partner { ca-file = \"/dev/null\" min-version = 1.3 verify-name = \"DB.example.\" "
         "}\n");
-    static const struct client_match clients[] = {
-        {CLIENT_UID, 1001}, {CLIENT_UID, 7},    {CLIENT_GID, 2001},
-        {CLIENT_GID, 8},    {CLIENT_UID, 3001},
+    static const struct {
+        enum client_kind kind;
+        uint32_t id;
+        const char *name;
+    } clients[] = {
+        {CLIENT_UID, 1001, NULL},
+        {CLIENT_UID, 7, NULL},
+        {CLIENT_GID, 2001, NULL},
+        {CLIENT_GID, 8, NULL},
+        {CLIENT_UID, 3001, NULL},
+        {CLIENT_UNIT, 0, "ci@1.service"},
+        {CLIENT_CGROUP, 0, "/ci.slice/a b"},
     };
     const struct rule *rule = config->rules;
 
@@ -100,10 +110,12 @@ START_TEST(test_every_key)
     ck_assert_uint_eq(config->n_rules, 2);
     ck_assert_str_eq(rule->name, "first");
     ck_assert_uint_eq(rule->index, 0);
+    ck_assert(config->needs_cgroup);
     ck_assert_uint_eq(rule->n_clients, ARRAY_SIZE(clients));
     for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
         ck_assert_int_eq(rule->clients[i].kind, clients[i].kind);
         ck_assert_uint_eq(rule->clients[i].id, clients[i].id);
+        ck_assert_pstr_eq(rule->clients[i].name, clients[i].name);
     }
     ck_assert_str_eq(rule->socket, "agents");
     ck_assert_uint_eq(rule->n_allow, 2);

@@ -1,4 +1,5 @@
-/* Which process holds a session: with SO_PEERPIDFD, and without it, as on Linux before 6.5. */
+/* Which process holds a session, with SO_PEERPIDFD and without it, as on Linux before 6.5; and the
+ * cgroup that is read of it. */
 #include <check.h>
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/base/cgroup.h"
 #include "daemon/front/holder.h"
+#include "daemon/front/identity.h"
 #include "proto/cleanup.h"
 #include "tests/lib/suite.h"
 
@@ -220,6 +223,51 @@ START_TEST(test_sender)
 }
 END_TEST
 
+static bool find_own_cgroup(char path[CGROUP_PATH_MAX + 1])
+{
+    char text[CGROUP_FILE_MAX];
+    FILE *f = fopen("/proc/self/cgroup", "r");
+    size_t n;
+
+    ck_assert_ptr_nonnull(f);
+    n = fread(text, 1, sizeof text, f);
+    fclose(f);
+    return cgroup_parse_file(text, n, path);
+}
+
+/* _i: 0 it lives, 1 it is a zombie, 2 it was waited for, 3 it has the session from somebody else.
+ */
+START_TEST(test_cgroup)
+{
+    char path[CGROUP_PATH_MAX + 1];
+    struct identity *identity = NULL;
+    struct holder holder = {0};
+    struct child child;
+
+    ck_assert(find_own_cgroup(path)); /* as the child's */
+    start_child(&child, "", false);
+    ck_assert_int_eq(identity_new(&identity, child.socket, NULL), 0);
+    if (_i < 3)
+        ck_assert_int_eq(holder_init_by_pid(&holder, child.socket), 0);
+    else
+        ck_assert_int_eq(holder_init_sender(&holder, &(struct ucred){.pid = child.pid}), 0);
+    ck_assert(holder_is_alive(&holder, 1));
+    if (_i == 1 || _i == 2)
+        end_child(&child, _i == 2);
+    identity_read_cgroup(identity, &holder);
+    ck_assert_pstr_eq(identity->cgroup, _i == 0 ? path : NULL);
+    if (_i > 0)
+        ck_assert_ptr_null(identity->unit);
+    ck_assert(identity->has_cgroup == (_i < 3));
+    if (child.order >= 0)
+        end_child(&child, true);
+    identity_read_cgroup(identity, &holder); /* as it was then */
+    ck_assert_pstr_eq(identity->cgroup, _i == 0 ? path : NULL);
+    identity_unref(identity);
+    close_child(&child, &holder);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("holder");
@@ -231,6 +279,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_ended_before, 0, 4);
     tcase_add_test(tcase, test_early);
     tcase_add_test(tcase, test_sender);
+    tcase_add_loop_test(tcase, test_cgroup, 0, 4);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }

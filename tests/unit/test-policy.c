@@ -203,6 +203,66 @@ START_TEST(test_decision)
 }
 END_TEST
 
+/* By unit and cgroup, whatever the user. */
+START_TEST(test_cgroup)
+{
+    static const char rules[] =
+        "rule unit { client = \"unit:ci.service\" allow = \"tcp://h:1\" }\n"
+        "rule scope { client = \"unit:init.scope\" deny = \"tcp://h:1\" allow = \"tcp://i:1\" }\n"
+        "rule cgroup { client = { \"cgroup:/ci.slice/x\", \"cgroup:/b c\" } allow = \"tcp://h:1\" "
+        "}\n";
+    static const struct {
+        uid_t uid;
+        const char *unit;
+        const char *cgroup;
+        const char *rule;
+    } rows[] = {
+        {0, "ci.service", "/system.slice/ci.service", "unit"},
+        {1001, "ci.service", NULL, "unit"},
+        {65534, "ci.service", "/ci.slice/x", NULL},
+        {(uid_t)-1, "ci.service", "/ci.slice/x", NULL},
+        {1001, NULL, NULL, NULL},
+        {0, NULL, NULL, NULL},
+        {1001, "", "", NULL},
+        {1001, "CI.service", NULL, NULL},
+        {1001, "ci.servic", NULL, NULL},
+        {1001, "ci.service2", NULL, NULL},
+        {1001, "xci.service", NULL, NULL},
+        {1001, "init.scope", "/ci.slice/x", NULL},
+        {1001, "user@1001.service", "/user.slice/user@1001.service/ci.slice/x", NULL},
+        {1001, "user@1001.service", "/user.slice/user@1001.service/ci.service", NULL},
+        {1001, NULL, "/ci.slice/x", "cgroup"},
+        {1001, "a.service", "/ci.slice/x/a.service", "cgroup"},
+        {1001, NULL, "/b c/d", "cgroup"},
+        {1001, NULL, "/ci.slice", NULL},
+        {1001, NULL, "/ci.slice/xy", NULL},
+        {1001, NULL, "/", NULL},
+    };
+    struct target target = target_of("tcp://h:1");
+    struct config *by_cgroup = NULL;
+    char error[CONFIG_ERROR_MAX] = "";
+
+    ck_assert(!config->needs_cgroup);
+    ck_assert_msg(config_parse(&by_cgroup, "c", rules, sizeof rules - 1, error) == 0, "%s", error);
+    ck_assert(by_cgroup->needs_cgroup);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct identity identity = {.uid = rows[i].uid,
+                                    .gid = 1,
+                                    .unit = (char *)(uintptr_t)rows[i].unit,
+                                    .cgroup = (char *)(uintptr_t)rows[i].cgroup};
+        struct failure failure;
+        struct route route;
+        bool is_allowed =
+            policy_decide(by_cgroup, &identity, &target, NULL, HANDOFF_ALL, &route, &failure);
+
+        ck_assert_msg(is_allowed == (rows[i].rule != NULL), "row %zu", i);
+        if (is_allowed)
+            ck_assert_str_eq(route.rule->name, rows[i].rule);
+    }
+    config_unref(by_cgroup);
+}
+END_TEST
+
 /* A refusal says why: which of the reasons it was. */
 START_TEST(test_detail)
 {
@@ -316,6 +376,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, test_decision, 0, ARRAY_SIZE(decisions));
     tcase_add_loop_test(tcase, test_report, 0, ARRAY_SIZE(reports));
+    tcase_add_test(tcase, test_cgroup);
     tcase_add_test(tcase, test_detail);
     tcase_add_test(tcase, test_empty);
     tcase_add_test(tcase, test_user);
