@@ -23,3 +23,7 @@ check_PROGRAMS += tests/unit/test-cgroup
 tests_unit_test_cgroup_SOURCES = tests/unit/test-cgroup.c
 tests_unit_test_cgroup_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_cgroup_LDADD = libdaemon.la $(CHECK_LIBS)
+check_PROGRAMS += tests/unit/test-absent
+tests_unit_test_absent_SOURCES = tests/unit/test-absent.c $(policy_fakes)
+tests_unit_test_absent_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_absent_LDADD = libdaemon.la $(CHECK_LIBS)
