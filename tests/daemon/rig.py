@@ -241,6 +241,7 @@ class NameServer:
         self.process = subprocess.Popen([f"{fdialtest.BUILDDIR}/tests/lib/dns-server", self.path],
                                         stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
+        self._was_read = threading.Semaphore(0)
         self.questions = []  # like "udp AAAA www.example.org"
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -249,9 +250,18 @@ class NameServer:
         with open(self.path, "w", encoding="utf-8") as f:
             f.write(script)
 
+    def change_script(self, script):
+        """From now on it answers so. No question may be under way."""
+        self.set_script(script)
+        self.process.send_signal(signal.SIGHUP)
+        assert self._was_read.acquire(timeout=WAIT_S)
+
     def _read(self):
         for line in self.process.stdout:
-            self.questions.append(line.strip())
+            if line == "script\n":
+                self._was_read.release()
+            else:
+                self.questions.append(line.strip())
 
     def asked_for(self, name):
         return [q for q in self.questions if q.split()[-1] == name]
@@ -327,6 +337,22 @@ class FarSide:
         if error:
             raise error
         return value
+
+
+def dialled(origins):
+    """The addresses of these origins that were connected to so far, in no order. Exact: a connection of our
+    own comes to each behind all that were there before, and is left out."""
+    found = []
+    for origin in origins:
+        n_before = len(origin.clients)
+        with socket.create_connection(origin.listener.getsockname()[:2], WAIT_S) as s:
+            mine = s.getsockname()[:2]
+            fdialtest.wait_until(lambda o=origin, n=n_before, mine=mine:
+                                 any(c[:2] == mine for c in o.clients[n:]), WAIT_S, "our own connection")
+        at = next(i for i in range(n_before, len(origin.clients)) if origin.clients[i][:2] == mine)
+        origin.probes = {*getattr(origin, "probes", ()), at}
+        found += [a[0] for i, a in enumerate(origin.dialled) if i not in origin.probes]
+    return found
 
 
 def tcp_states(port, family=socket.AF_INET):

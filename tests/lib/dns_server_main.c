@@ -2,8 +2,8 @@
  *
  *     dns-server SCRIPT [PORT]
  *
- * First line of stdout: the port. Then one line a question. SIGHUP reads the script again; SIGTERM,
- * SIGINT and the death of the parent end it. */
+ * First line of stdout: the port. Then one line a question. SIGHUP reads the script again, which a
+ * line `script` confirms; SIGTERM, SIGINT and the death of the parent end it. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -63,6 +63,8 @@ int main(int argc, char **argv)
     while (r == 0 && sigwait(&set, &number) == 0 && number == SIGHUP) {
         dns_server_clear(server);
         r = script_read(server, argv[1]);
+        puts("script");
+        fflush(stdout);
     }
     dns_server_free(server);
     return r < 0;

@@ -1,5 +1,6 @@
 """Servers to connect to, good and bad. Each listens at once on loopback, has `port`, counts what it
-`accepted`, has their addresses in `clients`, serves in threads, and ends with stop()."""
+`accepted`, has their addresses in `clients` and its own that they came to in `dialled`, serves in threads,
+and ends with stop()."""
 import select
 import socket
 import ssl
@@ -46,6 +47,7 @@ class Origin:
                  backlog=4096):
         self.accepted = 0
         self.clients = []
+        self.dialled = []
         self.errors = []
         self._handle = handle
         self._open = set()
@@ -74,6 +76,7 @@ class Origin:
                     return
                 self.accepted += 1
                 self.clients.append(address)
+                self.dialled.append(conn.getsockname())
                 self._open.add(conn)
             conn.settimeout(IO_TIMEOUT_S)
             threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
