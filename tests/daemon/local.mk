@@ -6,6 +6,7 @@ script_tests += \
 	tests/daemon/test-hostile-origin.py \
 	tests/daemon/test-identity.py \
 	tests/daemon/test-limits.py \
+	tests/daemon/test-names.py \
 	tests/daemon/test-policy.py \
 	tests/daemon/test-relay.py \
 	tests/daemon/test-reload.py \
