@@ -1,6 +1,7 @@
 # The daemon, running, against clients, origins and networks that are not kind to it.
 script_tests += \
 	tests/daemon/test-connect.py \
+	tests/daemon/test-environment.py \
 	tests/daemon/test-hostile-client.py \
 	tests/daemon/test-hostile-limits.py \
 	tests/daemon/test-hostile-origin.py \
@@ -18,3 +19,9 @@ noinst_PROGRAMS += tests/lib/key-updater
 tests_lib_key_updater_SOURCES = tests/lib/key-updater.c
 tests_lib_key_updater_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_lib_key_updater_LDADD = $(OPENSSL_LIBS)
+
+# Has what it needs of the library in itself, being setuid.
+noinst_PROGRAMS += tests/daemon/setuid-client
+tests_daemon_setuid_client_SOURCES = tests/daemon/setuid-client.c $(libfdial_la_SOURCES)
+tests_daemon_setuid_client_CFLAGS = $(AM_CFLAGS)
+tests_daemon_setuid_client_LDADD = libproto.la
