@@ -26,6 +26,7 @@ static int explain_denial(const char *target, int error, const char *rule, const
     int status = error == -EACCES ? EXIT_DENIED : error == -EINVAL ? EXIT_USAGE : EXIT_CONNECTION;
     const char *stage = status == EXIT_DENIED ? "policy" : "request";
 
+    fflush(stdout);
     if (*rule)
         problem_set(&problem, status, stage, "%s (rule %s)", shown, shown_rule);
     else
@@ -36,15 +37,17 @@ static int explain_denial(const char *target, int error, const char *rule, const
 static int explain(struct fdial *d, const char *target, const struct options *o,
                    const char *subject)
 {
-    CLEANUP(freep) char *rule = NULL, *plan = NULL;
+    CLEANUP(freep) char *who = NULL, *rule = NULL, *plan = NULL;
     int error = 0, r;
 
-    r = fdial_explain(d, target, o->as_user, &error, &rule, &plan);
+    r = fdial_explain(d, target, o->as_user, &error, &who, &rule, &plan);
     if (r == -EACCES)
         return report_error(EXIT_DENIED, subject, "policy: only root may ask for other users");
     if (r < 0)
         return report_error(r == -ENOTCONN ? EXIT_NO_DAEMON : EXIT_CONNECTION, subject,
                             "daemon: %s", strerror(-r));
+    if (*who)
+        print_line("client", who);
     if (error < 0)
         return explain_denial(subject, error, rule, plan);
     print_line("rule", rule);

@@ -142,12 +142,13 @@ enum fdial_end {
 int fdial_next_ended(struct fdial *d, uint64_t *ret_id, unsigned *ret_index, int *ret_end);
 
 /* Which rule and plan a target would get; connects nothing. as_user: NULL, or another user's name
- * or uid (root and the daemon's user only). Blocks up to 5 s. The texts are malloc'd and the
- * caller's. 0, or as fdial_open. *ret_error is 0 when allowed (if only because the rule reports
- * instead of denying, the plan says so at its end, in parentheses), else a negative errno with the
- * reason in plan. */
+ * or uid (root and the daemon's user only). who: whom the daemon takes the client for, for people;
+ * empty if it did not get that far. Blocks up to 5 s. The texts are malloc'd and the caller's. 0,
+ * or as fdial_open. *ret_error is 0 when allowed (if only because the rule reports instead of
+ * denying, the plan says so at its end, in parentheses), else a negative errno with the reason in
+ * plan. */
 int fdial_explain(struct fdial *d, const char *target, const char *as_user, int *ret_error,
-                  char **ret_rule, char **ret_plan);
+                  char **ret_who, char **ret_rule, char **ret_plan);
 /* The daemon's state as "key=value\n" lines, malloc'd. Blocks up to 5 s. */
 int fdial_status(struct fdial *d, char **ret_lines);
 

@@ -115,10 +115,10 @@ static char *copy_plan(struct text plan, struct text detail)
                : copy;
 }
 
-static int take_explained(const struct session_call *call, int *ret_error, char **ret_rule,
-                          char **ret_plan)
+static int take_explained(const struct session_call *call, int *ret_error, char **ret_who,
+                          char **ret_rule, char **ret_plan)
 {
-    CLEANUP(freep) char *rule = NULL, *plan = NULL;
+    CLEANUP(freep) char *who = NULL, *rule = NULL, *plan = NULL;
     struct message_explained m;
     struct wire_reader reader;
     struct wire_head head;
@@ -127,18 +127,20 @@ static int take_explained(const struct session_call *call, int *ret_error, char 
     if (wire_read_head(&reader, call->bytes, call->n_bytes, &head) < 0 ||
         message_decode_explained(reader, &m, &sentence) < 0)
         return -EPROTO;
+    who = copy_text(m.who);
     rule = copy_text(m.rule);
     plan = m.code ? copy_reason(m.code, m.detail) : copy_plan(m.plan, m.detail);
-    if (!rule || !plan)
+    if (!who || !rule || !plan)
         return -ENOMEM;
     *ret_error = m.code ? -error_to_errno(m.code) : 0;
+    *ret_who = TAKE_PTR(who);
     *ret_rule = TAKE_PTR(rule);
     *ret_plan = TAKE_PTR(plan);
     return 0;
 }
 
 int fdial_explain(struct fdial *d, const char *target, const char *as_user, int *ret_error,
-                  char **ret_rule, char **ret_plan)
+                  char **ret_who, char **ret_rule, char **ret_plan)
 {
     struct message_explain m = {.target = text_of(target), .as_user = text_of(as_user)};
     struct session_call call = {.id = find_free_id(d), .reply = WIRE_EXPLAINED};
@@ -159,7 +161,7 @@ int fdial_explain(struct fdial *d, const char *target, const char *as_user, int 
     r = ask(d, (size_t)n, &call);
     if (r < 0)
         return r;
-    r = take_explained(&call, ret_error, ret_rule, ret_plan);
+    r = take_explained(&call, ret_error, ret_who, ret_rule, ret_plan);
     free(call.bytes);
     return r;
 }

@@ -203,6 +203,7 @@ ssize_t message_encode_explained(void *buf, size_t size, uint64_t id,
 
     wire_begin(&w, buf, size, WIRE_EXPLAINED, id);
     wire_put_u32(&w, ATTR_CODE, m->code);
+    put_text(&w, ATTR_WHO, m->who);
     put_text(&w, ATTR_RULE, m->rule);
     put_text(&w, ATTR_PLAN, m->plan);
     put_text(&w, ATTR_DETAIL, m->detail);

@@ -30,6 +30,7 @@
 #define MESSAGE_SOFTWARE_MAX         64  /* bytes */
 #define MESSAGE_CIPHER_MAX           64  /* bytes of an IANA name */
 #define MESSAGE_USER_MAX             64  /* bytes of a user's name or uid */
+#define MESSAGE_WHO_MAX              255 /* of what a client is */
 #define MESSAGE_PATTERNS_MAX         256 /* of a grant */
 #define MESSAGE_PATTERN_MAX          512 /* bytes of one */
 
@@ -71,6 +72,7 @@ enum wire_attr_type {
     ATTR_RULE = 56,           /* string */
     ATTR_PLAN = 57,           /* string */
     ATTR_STAT = 58,           /* string "key=value", repeated */
+    ATTR_WHO = 59,            /* string: who the daemon takes the client for */
 };
 
 enum handoff {
@@ -171,6 +173,7 @@ struct message_explain {
 
 struct message_explained {
     uint32_t code; /* 0: allowed */
+    struct text who;
     struct text rule;
     struct text plan;
     struct text detail;

@@ -379,6 +379,8 @@ static int explained_attr(struct walk *w, void *message)
     switch (w->attr.type) {
     case ATTR_CODE:
         return get_u32(w, 0, UINT32_MAX, &m->code);
+    case ATTR_WHO:
+        return get_text_once(w, 1, MESSAGE_WHO_MAX, &m->who);
     case ATTR_RULE:
         return get_text_once(w, 1, UINT16_MAX, &m->rule);
     case ATTR_PLAN:

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,4 +207,39 @@ int identity_new_user(struct identity **ret, const char *user, const char *liste
     identity->gid = passwd.pw_gid;
     *ret = TAKE_PTR(identity);
     return 0;
+}
+
+/* Adds what fits; *n grows by all of it. */
+static void __attribute__((format(printf, 3, 4)))
+add(char *text, size_t *n, const char *format, ...)
+{
+    size_t left = *n <= IDENTITY_TEXT_MAX ? IDENTITY_TEXT_MAX + 1 - *n : 0;
+    va_list args;
+
+    va_start(args, format);
+    *n += (size_t)vsnprintf(left > 0 ? text + *n : NULL, left, format, args);
+    va_end(args);
+}
+
+void identity_format(const struct identity *identity, char ret_text[IDENTITY_TEXT_MAX + 1])
+{
+    size_t n = 0;
+
+    add(ret_text, &n, "uid %u gid %u", identity->uid, identity->gid);
+    for (size_t i = 0; i < identity->n_groups && i < IDENTITY_TEXT_GROUPS; i++)
+        add(ret_text, &n, "%s%u", i == 0 ? " groups " : ",", identity->groups[i]);
+    if (identity->n_groups > IDENTITY_TEXT_GROUPS)
+        add(ret_text, &n, ",...");
+    if (identity->unit)
+        add(ret_text, &n, " unit %s", identity->unit);
+    if (identity->listener)
+        add(ret_text, &n, " socket %s", identity->listener);
+    if (identity->cgroup)
+        add(ret_text, &n, " cgroup %s", identity->cgroup);
+    if (n > IDENTITY_TEXT_MAX)
+        strcpy(ret_text + IDENTITY_TEXT_MAX - 3, "...");
+    for (char *c = ret_text; *c; c++) {
+        if (*c < 0x20 || *c >= 0x7f)
+            *c = '?';
+    }
 }

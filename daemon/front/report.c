@@ -21,9 +21,10 @@ static void send_explained(struct peer *peer, uint64_t id, const struct message_
                     message_encode_explained(front->scratch, sizeof front->scratch, id, m));
 }
 
-static void explain_failure(struct peer *peer, uint64_t id, const struct failure *failure)
+static void explain_failure(struct peer *peer, uint64_t id, struct text who,
+                            const struct failure *failure)
 {
-    struct message_explained m = {.code = failure->code};
+    struct message_explained m = {.code = failure->code, .who = who};
 
     if (failure->detail[0])
         m.detail = text_of(failure->detail);
@@ -59,18 +60,21 @@ static void explain_as(struct peer *peer, uint64_t id, const struct identity *id
                        struct text text)
 {
     struct message_explained m = {0};
+    char who[IDENTITY_TEXT_MAX + 1];
     char plan_text[PLAN_TEXT_MAX];
     struct failure failure;
     struct target target;
     struct route route;
     struct plan plan;
 
+    identity_format(identity, who);
     if (!request_route(peer->front, identity, text, NULL, HANDOFF_ALL, &target, &route, &plan,
                        &failure)) {
-        explain_failure(peer, id, &failure);
+        explain_failure(peer, id, text_of(who), &failure);
         return;
     }
     plan_format(&plan, &target, plan_text);
+    m.who = text_of(who);
     m.rule = text_of(route.rule->name);
     m.plan = text_of(plan_text);
     if (route.is_reported)
@@ -89,7 +93,7 @@ void report_explain(struct peer *peer, uint64_t id, const struct message_explain
         return;
     }
     if (!find_identity(peer, message->as_user, &other, &failure)) {
-        explain_failure(peer, id, &failure);
+        explain_failure(peer, id, (struct text){0}, &failure);
         return;
     }
     explain_as(peer, id, other, message->target);

@@ -20,7 +20,7 @@ WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY, ERROR = 129, 130, 131, 132, 133
 VERSION, SOFTWARE = 1, 2
 TARGET, TIMEOUT, FAMILY, ALPN, TLS_NAME, HANDOVER, HEADER, SUBPROTOCOL, COUNT, AS_USER = range(16, 26)
 CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL, TLS_VERSION = range(32, 41)
-TIME, END, INDEX, BYTES_SENT, BYTES_RECEIVED, RULE, PLAN, STAT = 45, 48, 49, 50, 51, 56, 57, 58
+TIME, END, INDEX, BYTES_SENT, BYTES_RECEIVED, RULE, PLAN, STAT, WHO = 45, 48, 49, 50, 51, 56, 57, 58, 59
 TCP, KTLS, RELAY = 1, 2, 4
 CLEAN, TRUNCATED, RESET, IDLE, DRAINED, LIFETIME = range(1, 7)
 STAGES = {1: "request", 2: "policy", 3: "resolve", 4: "connect", 6: "tls", 9: "handoff"}
@@ -377,8 +377,8 @@ class Case(fdialtest.Case):
     def setUp(self):
         self.opened = []
 
-    def session(self, daemon, says_hello=True):
-        s = Session(daemon.socket, says_hello)
+    def session(self, daemon, says_hello=True, path=None):
+        s = Session(path or daemon.socket, says_hello)
         self.opened.append(s)
         self.addCleanup(s.close)
         return s

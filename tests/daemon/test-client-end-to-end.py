@@ -129,7 +129,7 @@ class EndToEndTest(unittest.TestCase):
     def test_explain_and_status(self):
         run = self.run_fdial("explain", self.target)
         self.assertEqual(run.returncode, 0)
-        self.assertRegex(run.stdout.decode(), r"^rule: .+\nplan: .+\n$")
+        self.assertRegex(run.stdout.decode(), r"\Aclient: uid \d+ gid .+\nrule: .+\nplan: .+\n\Z")
         status = json.loads(self.run_fdial("status", "--json").stdout)
         self.assertGreaterEqual(status["workers"], 1)
 

@@ -299,16 +299,21 @@ class Policy(rig.Case):
         m = self.explained(daemon, "tcp://127.0.0.2:5")
         self.assertEqual((m.code, m.detail), (DENIED, "no rule allows this target to this client"), m)
         self.assertEqual(self.explained(daemon, "x").code, 3)
+        who = f"uid {rig.UID} gid {os.getgid()}"
+        self.assertRegex(m.text(rig.WHO), rf"\A{who}( groups [\d,.]+)?( unit .+)?( cgroup /.*)?\Z")
         done = daemon.run_cli(["explain", "https://mixed.test"])
         self.assertEqual(done.returncode, 0)
-        self.assertIn(b"web", done.stdout)
-        self.assertEqual(daemon.run_cli(["explain", "tcp://127.0.0.2:5"]).returncode, 4)
+        self.assertRegex(done.stdout.decode(), rf"\Aclient: {who}.*\nrule: web\nplan: .*\n\Z")
+        done = daemon.run_cli(["explain", "tcp://127.0.0.2:5"])
+        self.assertEqual(done.returncode, 4)
+        self.assertRegex(done.stdout.decode(), rf"\Aclient: {who}.*\n\Z")
         self.assertEqual(self.names.questions, [])
 
     def test_explain_as(self):
         daemon = self.daemon(rule("theirs", client='"user:daemon"'))
         m = self.explained(daemon, "tcp://127.0.0.1:5", attr(rig.AS_USER, "daemon"))
         self.assertEqual((m.code, m.text(rig.RULE)), (0, "theirs"), m)
+        self.assertRegex(m.text(rig.WHO), r"\Auid 1 gid 1 groups [\d,]+\Z")
         m = self.explained(daemon, "tcp://127.0.0.1:5", attr(rig.AS_USER, "1"))
         self.assertEqual((m.code, m.text(rig.RULE)), (0, "theirs"), m)
         self.assertEqual(self.explained(daemon, "tcp://127.0.0.1:5").code, DENIED)
@@ -320,6 +325,7 @@ class Policy(rig.Case):
             done = daemon.run_cli(["explain", "--as", user, "tcp://127.0.0.1:5"], uid=1)
             self.assertEqual(done.returncode, 4, done)
             self.assertNotIn(b"theirs", done.stdout + done.stderr)
+            self.assertEqual(done.stdout, b"")
 
     # ---- configuration ----
 
@@ -397,13 +403,20 @@ class Policy(rig.Case):
         self.assertEqual(self.status_as(daemon, 1, target), 3)  # and others do not believe it
 
     def test_listeners(self):
+        """A rule is for one listener: the one it names, or the default one."""
         origin = self.serve(fdialtest.Echo())
         target = f"tcp://127.0.0.1:{origin.port}"
-        daemon = self.start_daemon(rule("agents", socket='"agents"'), listeners=("fdial", "agents"))
-        self.assertEqual(self.ask(daemon, target).code, DENIED)
-        with contextlib.closing(rig.Session(daemon.sockets["agents"])) as s:
-            with contextlib.closing(s.dial(target)) as c:
-                self.assert_echo(c)
+        daemon = self.start_daemon(
+            rule("agents", socket='"agents"') + rule("other", allow='"tcp://127.0.0.2:*"'),
+            listeners=("fdial", "agents"))
+        default, agents = (self.session(daemon, path=daemon.sockets[n]) for n in ("fdial", "agents"))
+        self.assertEqual(default.connect(target).code, DENIED)
+        self.assertEqual(default.connect("tcp://127.0.0.2:1").code, 40)
+        self.assertNotIn("socket", default.explain(target).text(rig.WHO))
+        self.assert_echo(self.dial(agents, target))
+        m = agents.explain("tcp://127.0.0.2:1")
+        self.assertEqual((m.code, m.text(rig.RULE)), (0, "agents"), m)
+        self.assertRegex(m.text(rig.WHO), rf"\Auid {rig.UID} gid \d+.* socket agents\b")
 
     # ---- life ----
 

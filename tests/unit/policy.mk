@@ -27,3 +27,9 @@ check_PROGRAMS += tests/unit/test-absent
 tests_unit_test_absent_SOURCES = tests/unit/test-absent.c $(policy_fakes)
 tests_unit_test_absent_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_absent_LDADD = libdaemon.la $(CHECK_LIBS)
+
+
+check_PROGRAMS += tests/unit/test-identity
+tests_unit_test_identity_SOURCES = tests/unit/test-identity.c
+tests_unit_test_identity_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_identity_LDADD = libdaemon.la libring.la $(CHECK_LIBS)

@@ -26,7 +26,7 @@ VERSION, SOFTWARE, MESSAGE_MAX, PENDING_MAX, COUNT_MAX = 1, 2, 3, 4, 5
 TARGET, TIMEOUT_MS, FAMILY, ALPN, TLS_NAME, HANDOFF, HEADER, SUBPROTOCOL = range(16, 24)
 AS_USER, CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL = 25, 32, 33, 34, 35, 36, 37, 38, 39
 TLS_VERSION, TLS_CIPHER, CERT, RESPONSE, RESPONSE_CLEAR, TIME = 40, 41, 42, 43, 44, 45
-END, INDEX, SENT, RECEIVED, RULE, PLAN, STAT = 48, 49, 50, 51, 56, 57, 58
+END, INDEX, SENT, RECEIVED, RULE, PLAN, STAT, WHO = 48, 49, 50, 51, 56, 57, 58, 59
 
 
 def attr(kind, value):
@@ -131,9 +131,11 @@ class Daemon:
         if AS_USER in attributes:
             reply = [u32(CODE, 20), attr(DETAIL, "as " + attributes[AS_USER][0].decode())]
         elif b"denied" in attributes[TARGET][0]:
-            reply = [u32(CODE, 20), attr(RULE, "ci"), attr(DETAIL, "target is denied")]
+            reply = [u32(CODE, 20), attr(WHO, "uid 7"), attr(RULE, "ci"),
+                     attr(DETAIL, "target is denied")]
         else:
-            reply = [u32(CODE, 0), attr(RULE, "ci"), attr(PLAN, "resolve > connect > handoff")]
+            reply = [u32(CODE, 0), attr(WHO, "uid 7 unit ci.service"), attr(RULE, "ci"),
+                     attr(PLAN, "resolve > connect > handoff")]
         session.send(message(EXPLAINED, ident, *reply))
 
     def connect(self, session, ident, target):
@@ -498,9 +500,10 @@ class CliTest(unittest.TestCase):
 
     def test_explain(self):
         out = self.expect(self.fdial("explain", "https://host.test"), 0, "")
-        self.assertEqual(out, b"rule: ci\nplan: resolve > connect > handoff\n")
-        self.expect(self.fdial("explain", "https://denied.test"), 4,
+        self.assertEqual(out, b"client: uid 7 unit ci.service\nrule: ci\nplan: resolve > connect > handoff\n")
+        out = self.expect(self.fdial("explain", "https://denied.test"), 4,
                     "fdial: https://denied.test: policy: denied by policy: target is denied (rule ci)\n")
+        self.assertEqual(out, b"client: uid 7\n")
         self.expect(self.fdial("explain", "--as", "bob", "https://host.test"), 4,
                     "fdial: https://host.test: policy: denied by policy: as bob\n")
 

@@ -336,29 +336,34 @@ END_TEST
 
 START_TEST(test_explain)
 {
-    struct message_explained m = {.rule = text_of("ci"), .plan = text_of("resolve > connect")};
-    char *rule = NULL, *plan = NULL;
+    struct message_explained m = {
+        .who = text_of("uid 7"), .rule = text_of("ci"), .plan = text_of("resolve > connect")};
+    char *who = NULL, *rule = NULL, *plan = NULL;
     struct fake f;
     int error = 99;
 
     fake_open(&f, 8);
     fake_send(&f, message_encode_explained(f.buf, sizeof f.buf, CALL_ID, &m), NULL, 0);
-    ck_assert_int_eq(fdial_explain(f.d, "https://host.test", "bob", &error, &rule, &plan), 0);
+    ck_assert_int_eq(fdial_explain(f.d, "https://host.test", "bob", &error, &who, &rule, &plan), 0);
     ck_assert_int_eq(error, 0);
+    ck_assert_str_eq(who, "uid 7");
     ck_assert_str_eq(rule, "ci");
+    free(who);
     ck_assert_str_eq(plan, "resolve > connect");
     free(rule);
     free(plan);
     fake_expect(&f, WIRE_EXPLAIN, CALL_ID);
     m = (struct message_explained){.code = ERROR_DENIED, .detail = text_of("no rule")};
     fake_send(&f, message_encode_explained(f.buf, sizeof f.buf, CALL_ID, &m), NULL, 0);
-    ck_assert_int_eq(fdial_explain(f.d, "https://host.test", NULL, &error, &rule, &plan), 0);
+    ck_assert_int_eq(fdial_explain(f.d, "https://host.test", NULL, &error, &who, &rule, &plan), 0);
     ck_assert_int_eq(error, -EACCES);
+    ck_assert_str_eq(who, "");
     ck_assert_str_eq(rule, "");
+    free(who);
     ck_assert_str_eq(plan, "denied by policy: no rule");
     free(rule);
     free(plan);
-    ck_assert_int_eq(fdial_explain(f.d, "nonsense", NULL, &error, &rule, &plan), -EINVAL);
+    ck_assert_int_eq(fdial_explain(f.d, "nonsense", NULL, &error, &who, &rule, &plan), -EINVAL);
     fake_close(&f);
 }
 END_TEST

@@ -110,6 +110,7 @@ static void make_examples(void)
     add_example(message_encode_explained(
         begin_example("explained"), SIZE, 3,
         &(struct message_explained){
+            .who = text_of("uid 1001 gid 1001"),
             .rule = text_of("ci"),
             .plan = text_of("address(192.0.2.1) connect(22) seal handoff(tcp)")}));
     add_example(message_encode_status(begin_example("status"), SIZE, 4));
