@@ -6,7 +6,7 @@ if [ ! -e /fdial/guest/tap.sh ] || ! systemd-detect-virt --quiet --container; th
     exit 1
 fi
 . /fdial/guest/tap.sh
-plan 28
+plan 37
 
 export LC_ALL=C SYSTEMD_COLORS=0
 socket=/run/fdial/fdial.sock
@@ -80,6 +80,34 @@ is_confined() { # pid
         END { exit n != 6 }' "/proc/$1/status"
 }
 
+write_job() { # unit file, lines of its service, target, [command in front]
+    cat >"$1" <<END
+[Unit]
+StartLimitIntervalSec=0
+[Service]
+Type=oneshot
+$2
+ExecStart=/bin/sh -c '$4 fdial explain $3 >/tmp/jobs/%n 2>&1; echo "status \$\$?" >>/tmp/jobs/%n'
+END
+}
+
+# A oneshot's start waits for its end.
+does_job() { # unit allowed|denied who
+    systemctl start "$1"
+    cat "/tmp/jobs/$1"
+    case $2 in
+        allowed) grep -qx 'status 0' "/tmp/jobs/$1" ;;
+        denied) grep -qx 'status 4' "/tmp/jobs/$1" ;;
+    esac && grep "^client: uid 12345 .*$3" "/tmp/jobs/$1"
+}
+
+does_user_job() { # unit who; denied
+    rm -f "/tmp/jobs/$1"
+    as_user client env XDG_RUNTIME_DIR=/run/user/12345 systemctl --user start "$1"
+    cat "/tmp/jobs/$1"
+    grep -qx 'status 4' "/tmp/jobs/$1" && grep "^client: uid 12345 .*$2" "/tmp/jobs/$1"
+}
+
 # The other end closes when it has our end of file.
 echoes() { # target
     is 'there and back' "$(echo 'there and back' | as_user client fdial connect "$1")"
@@ -137,6 +165,52 @@ check 'a connection by the rule' echoes $first
 check 'none without a rule' has_status 4 as_user client fdial connect $second
 check 'the start is in the journal, a notice' has_message 5 'workers: 2, rules: 1'
 check 'the refusal, information' has_message 6 "$second"
+
+# ---- recognised by unit and cgroup: all of them the same user ----
+cat >>$config <<END
+rule "unit" {
+  client    = { "unit:ci-runner.service", "unit:ci@1.service", "unit:ci-runner.scope" }
+  allow     = "$second"
+  addresses = { "loopback" }
+}
+rule "slice" {
+  client    = "cgroup:/ci.slice"
+  allow     = "$second"
+  addresses = { "loopback" }
+}
+END
+for unit in ci-runner ci@ other; do
+    write_job /run/systemd/system/$unit.service 'User=client' "$second"
+done
+write_job /run/systemd/system/in-slice.service 'User=client
+Slice=ci-jobs.slice' "$second"
+# What a login would start; the container has no PAM module for it.
+mkdir -p /run/systemd/system/user@12345.service.d /etc/systemd/user
+printf '[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/12345\n' \
+    >/run/systemd/system/user@12345.service.d/runtime.conf
+write_job /etc/systemd/user/ci-runner.service '' "$second"
+write_job /etc/systemd/user/in-slice.service 'Slice=ci.slice' "$second"
+write_job /etc/systemd/user/scope.service '' "$second" \
+    'systemd-run --user --scope --quiet --unit=ci-runner.scope'
+systemctl daemon-reload
+systemctl reload fdiald.service
+mkdir -m 777 /tmp/jobs
+check 'a unit that a rule names' wait_for does_job ci-runner.service allowed \
+    'unit ci-runner.service cgroup /.*system.slice/ci-runner.service$'
+check 'another unit of the same user' does_job other.service denied 'unit other.service'
+check 'an instance' does_job ci@1.service allowed 'unit ci@1.service'
+check 'another instance' does_job ci@2.service denied 'unit ci@2.service'
+check 'a slice below the one that a rule names' does_job in-slice.service allowed \
+    'unit in-slice.service cgroup /.*ci.slice/ci-jobs.slice/in-slice.service$'
+check "the user's own service manager" systemctl start user@12345.service
+check 'he names a unit like it' does_user_job ci-runner.service \
+    'unit user@12345.service cgroup /.*/user@12345.service/.*ci-runner.service$'
+check 'he names a slice like it' does_user_job in-slice.service \
+    'unit user@12345.service cgroup /.*/user@12345.service/.*ci.slice/in-slice.service$'
+check 'he names a scope like it' does_user_job scope.service \
+    'unit user@12345.service cgroup /.*/user@12345.service/.*ci-runner.scope$'
+systemctl stop user@12345.service
+write_config "\"$first\""
 
 # ---- reloaded ----
 write_config "\"$first\", \"$second\""
