@@ -23,6 +23,7 @@ struct ring {
     struct timer_heap timers;
     struct list ready; /* ops that are done without the kernel */
     struct fair_queue tasks;
+    uint64_t heavy_us; /* when the last of them ended */
     struct io_uring_buf_ring *buffer_ring;
     uint8_t *buffers;
     struct msghdr message_header;       /* what multishot receives leave room for */

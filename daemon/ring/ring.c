@@ -1,5 +1,5 @@
 /* The loop. One turn: submit what is wanted and wait in one io_uring_enter; copy all completions
- * out and advance the queue once; run the callbacks; run timers; then some heavy tasks.
+ * out and advance the queue once; run the callbacks; run timers; then perhaps one heavy task.
  *
  * Callbacks run from the copy, so they may start and cancel operations freely. user_data is the
  * op's address. It needs no generation: an op is reused only after its completion was reaped, and
@@ -152,23 +152,32 @@ static void run_timers(struct ring *ring)
     }
 }
 
-static void run_tasks(struct ring *ring)
+/* The kernel hands completions out in the order they came up, a few dozen in a turn: a heavy task
+ * in each such turn would make those of everybody wait that stand behind a burst of some user. */
+static void run_task(struct ring *ring, bool is_cheap_turn)
 {
-    uint64_t start_us = clock_now_us();
+    struct task *task;
     struct list *node;
 
-    while ((node = fair_pop(&ring->tasks))) {
-        struct task *task = container_of(node, struct task, node);
-
-        task->fn(task);
-        if (clock_now_us() - start_us >= RING_HEAVY_BUDGET_US)
-            break;
+    if (is_cheap_turn && ring->now_us - ring->heavy_us < RING_HEAVY_PAUSE_US)
+        return;
+    node = fair_pop(&ring->tasks);
+    if (!node)
+        return;
+    if (io_uring_sq_ready(&ring->uring) > 0) {
+        ring->n_enters++;
+        io_uring_submit(&ring->uring); /* if it fails, the next enter makes up for it */
     }
+    task = container_of(node, struct task, node);
+    task->fn(task);
+    ring->heavy_us = clock_now_us();
 }
 
 int ring_turn(struct ring *ring)
 {
     struct list ready;
+    bool is_cheap_turn;
+    unsigned n;
     int r;
 
     r = submit_and_wait(ring);
@@ -177,11 +186,12 @@ int ring_turn(struct ring *ring)
         return r;
     ring->now_us = clock_now_us();
     list_move(&ring->ready, &ready);
-    run_completions(ring, reap(ring));
+    is_cheap_turn = !list_is_empty(&ready);
+    n = reap(ring);
+    run_completions(ring, n);
     run_ready(&ready);
     run_timers(ring);
-    if (!fair_is_empty(&ring->tasks))
-        run_tasks(ring);
+    run_task(ring, is_cheap_turn || n > 0);
     return 0;
 }
 

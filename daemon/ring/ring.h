@@ -18,11 +18,11 @@
 #include "daemon/base/fair.h"
 #include "daemon/base/list.h"
 
-#define RING_ENTRIES         1024 /* submission queue */
-#define RING_COMPLETIONS     8192
-#define RING_BUFFERS         64    /* receive buffers shared by all multishot receives of a ring */
-#define RING_BUFFER_SIZE     16640 /* one request (16 KiB) and the kernel's head before it */
-#define RING_HEAVY_BUDGET_US 2000  /* handshake work done between two enters, about */
+#define RING_ENTRIES        1024 /* submission queue */
+#define RING_COMPLETIONS    8192
+#define RING_BUFFERS        64    /* receive buffers shared by all multishot receives of a ring */
+#define RING_BUFFER_SIZE    16640 /* one request (16 KiB) and the kernel's head before it */
+#define RING_HEAVY_PAUSE_US 2000  /* for how long what is cheap may come before a heavy task */
 
 struct ring;
 
@@ -54,8 +54,8 @@ struct timer {
     struct timer *prev; /* previous sibling, or the parent */
 };
 
-/* Work that costs much CPU (a handshake step): done after everything cheap of the turn, a bounded
- * amount between two enters. Those on whose behalf it is done have their turn one after the other,
+/* Work that costs much CPU (a handshake step): one between two enters, when there is nothing cheap
+ * to do, or was for too long. Those on whose behalf it is done have their turn one after the other,
  * each with his own lane. */
 struct task;
 typedef void task_fn(struct task *task);

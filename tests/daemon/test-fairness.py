@@ -1,0 +1,87 @@
+"""While one user's thousands of TLS requests are under way, another user's requests of either kind are
+all answered before that is over: users take turns."""
+# time-limit: 180
+import json
+import os
+import resource
+import signal
+import subprocess
+
+import fdialtest
+import rig
+from rig import rule
+
+FLOOD = 2000 if not fdialtest.IS_SLOW else 500
+SESSIONS = 20  # so many that each can submit all it has before it gets an answer
+PLAIN, TLS = 10, 4
+
+
+def program(name):
+    return os.path.join(fdialtest.BUILDDIR, "tests", "bench", name)
+
+
+class Fairness(rig.Case):
+    @classmethod
+    def setUpClass(cls):
+        fdialtest.need_root()
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < 4 * FLOOD:
+            fdialtest.skip(f"RLIMIT_NOFILE is {hard}, which is too low for {FLOOD} at once")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        cls.authority = fdialtest.Authority()
+        names = ["IP:127.0.0.1"]
+        argv = [program("origin"), "--tls", *cls.authority.issue(sans=names), "1"]
+        # Each has its own: an origin knows no users and takes no turns.
+        cls.origins = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        cls.flood_port, cls.tls_port = [int(o.stdout.readline()) for o in cls.origins]
+
+    @classmethod
+    def tearDownClass(cls):
+        for origin in cls.origins:
+            origin.kill()
+            origin.wait()
+            origin.stdout.close()
+
+    def flood(self, daemon):
+        """In several sessions; each process ends when all its requests are answered."""
+        each = str(FLOOD // SESSIONS)
+        argv = [program("client"), "fdial", "--tls", "--port", str(self.flood_port), "--number", each,
+                "--depth", each]
+        env = fdialtest.built_environment({"FDIAL_SOCKET": daemon.socket})
+        return [fdialtest.popen(argv, uid=fdialtest.CLIENT_UID, stdout=subprocess.PIPE, env=env)
+                for _ in range(SESSIONS)]
+
+    def test_flood_of_tls(self):
+        clients = rig.strings(f"uid:{rig.UID}", f"uid:{fdialtest.CLIENT_UID}")
+        daemon = self.start_daemon(
+            f'workers = 1\ntls "t" {{ ca-file = "{self.authority.certificate}" }}\n'
+            + rule(client=clients, tls='"t"'), log_level="warning")
+        origin = self.serve(fdialtest.Echo())
+        state = rig.State(daemon)
+        session = self.session(daemon)
+        flood_origin = self.origins[0]
+        flood_origin.send_signal(signal.SIGSTOP)  # until all are there
+        processes = self.flood(daemon)
+        fdialtest.wait_until(lambda: session.status()["requests_now"] == str(FLOOD), rig.WAIT_S,
+                             "the flood")
+        flood_origin.send_signal(signal.SIGCONT)
+        fdialtest.wait_until(lambda: int(session.status()["requests_now"]) < FLOOD, rig.WAIT_S,
+                             "answers for the flood")
+        for _ in range(PLAIN):
+            self.dial(session, f"tcp://127.0.0.1:{origin.port}").close()
+        left_after_plain = int(session.status()["requests_now"])
+        for _ in range(TLS):
+            self.dial(session, f"tls://127.0.0.1:{self.tls_port}").close()
+        left = int(session.status()["requests_now"])
+        self.assertGreater(left_after_plain, 0)
+        self.assertGreater(left, 0)
+        for p in processes:
+            told = json.loads(p.communicate(timeout=6 * rig.WAIT_S)[0])
+            self.assertEqual((p.returncode, told["n"]), (0, FLOOD // SESSIONS))
+        print(f"# of the flood's {FLOOD} requests {left} were left")
+        self.close_all()
+        state.check()
+
+
+if __name__ == "__main__":
+    fdialtest.main()
