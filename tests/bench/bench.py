@@ -21,6 +21,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import fdialtest  # noqa: E402
+from fairness import print_fairness  # noqa: E402
 
 ADDRESSES = 8  # of the origin; each has its own range of client ports
 DEBIAN_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -53,10 +54,10 @@ class Rig:
         self.client_cpu, self.origin_cpu = cpus[0], cpus[-1]
         self.authority = fdialtest.Authority()
         names = [f"IP:127.0.0.{i + 1}" for i in range(ADDRESSES)]
-        certificate, key = self.authority.issue(sans=names)
+        self.tls_args = ["--tls", *self.authority.issue(sans=names)]
         self.processes = []
         self.plain = self.start_origin([])
-        self.tls = self.start_origin(["--tls", certificate, key])
+        self.tls = self.start_origin(self.tls_args)
         self.hole = fdialtest.BlackHole()
         self.bundle = self.make_bundle()
         self.tcp_daemon = self.start_daemon('"tcp", "relay"', "off")
@@ -65,8 +66,9 @@ class Rig:
     def pin(self, argv, cpu):
         return ["taskset", "-c", str(cpu), *argv] if self.is_pinned else argv
 
-    def start_origin(self, args):
-        argv = self.pin([program("origin"), *args, str(ADDRESSES)], self.origin_cpu)
+    def start_origin(self, args, wrap=None):
+        argv = [program("origin"), *args, str(ADDRESSES)]
+        argv = wrap(argv) if wrap else self.pin(argv, self.origin_cpu)
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         self.processes.append(process)
         return int(process.stdout.readline())
@@ -315,6 +317,7 @@ def main():
     args = parser.parse_args()
     rounds = args.rounds or (2 if args.quick else 5)
     scale = 0.1 if args.quick else 1
+    n_fair = 2000 if args.quick else 10000
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -337,6 +340,10 @@ def main():
         print("enters: io_uring_enter of the daemon, as it counts them itself; calls d, calls c: all"
               " system calls of the daemon and of the client (perf, in runs of their own)")
         print_memory(rig)
+        if fdialtest.is_root():
+            print_fairness(rig, program("client"), n_fair, lambda wrap: rig.start_origin(rig.tls_args, wrap))
+        else:
+            print("fairness between users is measured by root only")
     finally:
         rig.stop()
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/fdial.h"
@@ -20,6 +21,7 @@ struct run {
     struct fdial_request **requests; /* one an address */
     unsigned n_submitted, n_done;
     int *fds; /* held */
+    int64_t *latencies_ns;
 };
 
 static long status_number(struct fdial *d, const char *key)
@@ -102,6 +104,78 @@ static void connect_all(struct run *run)
         close(run->fds[i]);
 }
 
+/* For as long as stdin is open; says then how many connections there were, and how many refusals.
+ */
+static void flood(struct run *run)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    unsigned n_connected = 0;
+    struct fdial_result *result;
+
+    while (poll(&p, 1, 0) == 0) {
+        submit(run, run->m->depth - (run->n_submitted - run->n_done));
+        for (int r = fdial_next(run->d, &result, 100); r != 0; r = fdial_next(run->d, &result, 0)) {
+            if (r < 0)
+                die("next: %s", strerror(-r));
+            n_connected += fdial_result_count(result);
+            fdial_result_free(result);
+            run->n_done += run->m->count;
+        }
+    }
+    printf("{\"connected\":%u,\"refused\":%u}\n", n_connected, run->n_done - n_connected);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* One after the other. */
+static void connect_each(struct run *run)
+{
+    for (unsigned i = 0; i < run->m->n; i++) {
+        int64_t start_ns = now_ns();
+
+        submit(run, 1);
+        reap(run);
+        run->latencies_ns[i] = now_ns() - start_ns;
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void format_latencies(struct run *run, char *text, size_t size)
+{
+    unsigned n = run->m->n;
+
+    qsort(run->latencies_ns, n, sizeof *run->latencies_ns, compare);
+    snprintf(text, size, ",\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f",
+             (double)run->latencies_ns[n / 2] / 1e3,
+             (double)run->latencies_ns[n - 1 - n / 100] / 1e3,
+             (double)run->latencies_ns[n - 1] / 1e3);
+}
+
+static void measure_latencies(struct run *run)
+{
+    char text[128];
+
+    run->latencies_ns = calloc(run->m->n, sizeof *run->latencies_ns);
+    measure_start(run->m);
+    connect_each(run);
+    measure_stop(run->m);
+    format_latencies(run, text, sizeof text);
+    measure_print(run->m, text);
+    free(run->latencies_ns);
+}
+
 /* Requests that never finish, for as long as stdin is open. */
 static void leave_pending(struct run *run)
 {
@@ -161,6 +235,10 @@ int main(int argc, char **argv)
     prepare(&run);
     if (m.is_left) {
         leave_pending(&run);
+    } else if (m.is_flood) {
+        flood(&run);
+    } else if (m.is_latency) {
+        measure_latencies(&run);
     } else {
         enters = status_number(run.d, "ring_enters");
         measure_start(&m);

@@ -79,6 +79,8 @@ void measure_parse(struct measure *m, int argc, char **argv)
         {"tls", no_argument, NULL, 't'},
         {"hold", no_argument, NULL, 'h'},
         {"leave", no_argument, NULL, 'l'},
+        {"flood", no_argument, NULL, 'f'},
+        {"latency", no_argument, NULL, 'L'},
         {0},
     };
     int option;
@@ -115,6 +117,12 @@ void measure_parse(struct measure *m, int argc, char **argv)
             break;
         case 'l':
             m->is_left = true;
+            break;
+        case 'f':
+            m->is_flood = true;
+            break;
+        case 'L':
+            m->is_latency = true;
             break;
         default:
             exit(2);

@@ -19,9 +19,11 @@ struct measure {
     unsigned n_addresses; /* it listens on 127.0.0.1 and the following ones: more 4-tuples */
     const char *ca_file;
     bool is_tls;
-    pid_t daemon; /* whose CPU time counts too; 0: nobody's */
-    bool is_held; /* close no connection before all are there */
-    bool is_left; /* do not wait for results; submit, say so, and leave when stdin ends */
+    pid_t daemon;    /* whose CPU time counts too; 0: nobody's */
+    bool is_held;    /* close no connection before all are there */
+    bool is_left;    /* do not wait for results; submit, say so, and leave when stdin ends */
+    bool is_flood;   /* until stdin ends, whatever the answers are */
+    bool is_latency; /* tell how long single connections took */
 
     int64_t start_us, start_cpu_ns, start_daemon_ns;
     double seconds, client_us; /* set by measure_stop() */

@@ -1,0 +1,101 @@
+"""How long one user's plain requests take while another floods the daemon with TLS requests in several
+sessions: as many as its limits allow at a time; and twice as many, half of which are refused and tried
+again at once.
+
+The daemon, with one worker, has a CPU to itself: it is what is measured, and the flood keeps all of it
+busy. The others share another CPU. There the flood's clients and its origin get what the rest leaves
+(SCHED_IDLE), so that what is waited for is the daemon and not a place on that CPU.
+"""
+import json
+import os
+import subprocess
+import time
+
+import fdialtest
+
+FLOOD_UID = fdialtest.CLIENT_UID
+FLOOD_SESSIONS = 8
+FLOOD_MAX = 1024  # max-pending
+AIM_US = 5000      # p99 under load, above p99 without
+
+CONFIG = """
+workers = 1
+tls "bench" {{ ca-file = "{ca}" }}
+rule "plain" {{
+  client = "uid:{uid}"
+  allow = "tcp://127.0.0.1:{plain}"
+  addresses = "loopback"
+  seal = "off"
+}}
+rule "flood" {{
+  client = "uid:{flood_uid}"
+  allow = "tls://127.0.0.1:{tls}"
+  addresses = "loopback"
+  tls = "bench"
+  max-pending = {flood_max}
+  max-relays = 4096
+}}
+"""
+
+
+def on_cpu(rig, cpu, argv, is_idle=False):
+    argv = ["chrt", "--idle", "0", *argv] if is_idle else argv
+    return ["taskset", "-c", str(cpu), *argv] if rig.is_pinned else argv
+
+
+class Flood:
+    def __init__(self, rig, daemon, tls_port, program, depth):
+        argv = on_cpu(rig, rig.origin_cpu, [program, "fdial", "--flood", "--tls", "--port", str(tls_port),
+                                            "--depth", str(depth)], is_idle=True)
+        env = fdialtest.built_environment({"FDIAL_SOCKET": daemon.socket})
+        self.processes = [fdialtest.popen(argv, uid=FLOOD_UID, stdin=subprocess.PIPE,
+                                          stdout=subprocess.PIPE, env=env)
+                          for _ in range(FLOOD_SESSIONS)]
+        self.start = time.monotonic()
+
+    def stop(self):
+        """Connections and refusals a second."""
+        seconds = time.monotonic() - self.start
+        told = [json.loads(p.communicate()[0]) for p in self.processes]
+        return [sum(t[key] for t in told) / seconds for key in ("connected", "refused")]
+
+
+def measure(rig, daemon, plain_port, program, n):
+    argv = on_cpu(rig, rig.origin_cpu, [program, "fdial", "--latency", "--port", str(plain_port), "--number",
+                                        str(n), "--daemon", str(daemon.pid)])
+    env = fdialtest.built_environment({"FDIAL_SOCKET": daemon.socket})
+    done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def describe(name, run):
+    print(f"{name:34} p50 {run['p50_us']:7.0f}   p99 {run['p99_us']:7.0f}   longest {run['max_us']:7.0f}")
+
+
+def print_loaded(rig, daemon, tls_port, program, n, alone, depth, what):
+    flood = Flood(rig, daemon, tls_port, program, depth)
+    time.sleep(1)  # until it is at its limit
+    start, cpu_s = time.monotonic(), fdialtest.cpu_s(daemon.pid)
+    loaded = measure(rig, daemon, rig.plain, program, n)
+    busy = (fdialtest.cpu_s(daemon.pid) - cpu_s) / (time.monotonic() - start)
+    connected, refused = flood.stop()
+    describe(f"with {FLOOD_SESSIONS} x {depth} TLS requests", loaded)
+    over = loaded["p99_us"] - alone["p99_us"]
+    print(f"  {what}: {connected:.0f} TLS connections/s and {refused:.0f} refusals/s; the daemon's CPU is"
+          f" {busy:.0%} busy;\n  p99 {over:.0f} us above that alone, {'within' if over <= AIM_US else 'NOT within'}"
+          f" {AIM_US}")
+
+
+def print_fairness(rig, program, n, start_origin):
+    """start_origin: of TLS; gets the wrapper to run it with, returns the port."""
+    tls_port = start_origin(lambda argv: on_cpu(rig, rig.origin_cpu, argv, is_idle=True))
+    config = CONFIG.format(ca=rig.authority.certificate, uid=os.geteuid(), plain=rig.plain, tls=tls_port,
+                           flood_uid=FLOOD_UID, flood_max=FLOOD_MAX)
+    daemon = fdialtest.Daemon(config, log_level="notice", wrapper=on_cpu(rig, rig.client_cpu, []))
+    print(f"\nfairness: {n} plain requests of one user, one after the other, in us; another user's flood")
+    alone = measure(rig, daemon, rig.plain, program, n)
+    describe("alone", alone)
+    for depth, what in ((FLOOD_MAX // FLOOD_SESSIONS, "as many as its limits allow"),
+                        (2 * FLOOD_MAX // FLOOD_SESSIONS, "twice as many")):
+        print_loaded(rig, daemon, tls_port, program, n, alone, depth, what)
+    daemon.stop()
