@@ -185,7 +185,6 @@ static int build_rule(const struct section *section, struct tls_table *table, st
     r = config_build_rule(section, table->entries, table->n, rule, error);
     if (r < 0)
         return r;
-    rule->index = (unsigned)config->n_rules - 1;
     for (size_t i = 0; i < rule->n_clients; i++)
         config->needs_cgroup |= rule->clients[i].name != NULL;
     r = give_tls(rule, table, why, sizeof why);

@@ -78,13 +78,11 @@ struct rule {
     enum seal seal;
     enum mode mode;
     struct tls_context *tls; /* NULL only where no `allow` pattern is of a TLS scheme */
-    char *tls_name;          /* of the section; NULL: default */
     uint32_t max_pending;
     uint32_t max_relays;
     struct quota_rate max_rate;
     uint64_t idle_timeout_us; /* 0: none */
     uint64_t max_lifetime_us; /* 0: none */
-    unsigned index;           /* position, from 0 */
 };
 
 struct config {

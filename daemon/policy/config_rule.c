@@ -142,9 +142,6 @@ static int build_tls(const struct section *section, const struct tls_entry *tls,
     for (size_t i = 0; i < n_tls; i++) {
         if (strcmp(tls[i].name, value->text) != 0)
             continue;
-        rule->tls_name = strdup(value->text);
-        if (!rule->tls_name)
-            return config_fail(-ENOMEM, error, "out of memory");
         rule->tls = tls_context_ref(tls[i].context);
         return 0;
     }
@@ -270,6 +267,5 @@ void config_rule_deinit(struct rule *rule)
     free(TAKE_PTR(rule->name));
     free(TAKE_PTR(rule->socket));
     free(TAKE_PTR(rule->source));
-    free(TAKE_PTR(rule->tls_name));
     rule->tls = tls_context_unref(rule->tls);
 }

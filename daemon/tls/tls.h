@@ -26,11 +26,11 @@
 #define TLS_FIRST_MAX       64           /* bytes of an answer that is not TLS, for the error */
 #define TLS_CA_FILE_MAX     (16 * 1024 * 1024)
 
-/* One `tls` section. Strings are the owner's; NULL: the default. */
+/* One `tls` section, checked by who read it. Strings are the owner's; NULL: the default. */
 struct tls_settings {
     char *ca_file;   /* PEM bundle, instead of the system's trust store, which is its bundle file */
     int min_version; /* 0x0303 or 0x0304; 0: 0x0303 */
-    char *verify_name; /* host name or address to verify instead of the target's host */
+    char *verify_name; /* host name or address (proto/target.h) to verify instead of the target's */
 };
 
 struct tls_context;

@@ -25,7 +25,7 @@ static void check_config(const struct config *config)
         const struct rule *rule = &config->rules[i];
 
         if (rule->n_clients == 0 || rule->n_allow == 0 || rule->addresses == 0 ||
-            rule->handoff == 0 || !rule->name || rule->index != i)
+            rule->handoff == 0 || !rule->name)
             abort();
         if (rule->mode == MODE_REPORT && !rule->tls)
             abort();
