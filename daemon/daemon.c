@@ -85,6 +85,17 @@ static void tell_what_stays(const struct daemon *d, const struct config *config)
         log_notice("'sqpoll' takes effect after a restart");
 }
 
+/* When this returns the old configuration decides nothing any more. */
+static void hand_on(struct daemon *d)
+{
+    for (unsigned i = 0; i < d->n_workers; i++)
+        worker_order(d->workers[i], WORKER_RELOAD);
+    for (unsigned i = 0; i < d->n_workers; i++) {
+        if (!worker_await_reload(d->workers[i], d->shared.config))
+            log_warning("a worker is stuck and has not taken the configuration yet");
+    }
+}
+
 static void reload(struct daemon *d)
 {
     char error[CONFIG_ERROR_MAX];
@@ -99,8 +110,7 @@ static void reload(struct daemon *d)
         config_unref(d->shared.config);
         d->shared.config = config;
         pthread_mutex_unlock(&d->shared.mutex);
-        for (unsigned i = 0; i < d->n_workers; i++)
-            worker_order(d->workers[i], WORKER_RELOAD);
+        hand_on(d);
         log_notice("configuration reloaded");
         tell_what_stays(d, config);
     }

@@ -31,6 +31,8 @@ struct worker {
     const char *start_error;
     int result;
     _Atomic unsigned orders;
+    _Atomic(const struct config *) reloaded_to; /* for other threads to compare with */
+    sem_t reloaded;                             /* posted when it has changed */
     int wake_fd;
     uint64_t wake_value;
     struct op wake_op;
@@ -59,6 +61,8 @@ static void reload(struct worker *w)
     take_config(w);
     if (resolver_set_servers(w->front.env.resolver, w->front.config->nameservers) < 0)
         log_error("out of memory, so the name servers of before are asked");
+    atomic_store(&w->reloaded_to, w->front.config);
+    sem_post(&w->reloaded);
 }
 
 static void close_peers(struct timer *timer)
@@ -282,6 +286,7 @@ struct worker *worker_free(struct worker *w)
 {
     fd_close(w->wake_fd);
     sem_destroy(&w->ready);
+    sem_destroy(&w->reloaded);
     free(w);
     return NULL;
 }
@@ -297,6 +302,7 @@ int worker_new(struct worker **ret, struct worker_shared *shared, const char **r
     w->shared = shared;
     front_init(&w->front);
     sem_init(&w->ready, 0, 0);
+    sem_init(&w->reloaded, 0, 0);
     w->wake_fd = eventfd(0, EFD_CLOEXEC);
     r = w->wake_fd < 0 ? -errno : start_thread(w);
     if (r < 0) {
@@ -330,6 +336,19 @@ void worker_order(struct worker *w, enum worker_order order)
     n = write(w->wake_fd, &one, sizeof one);
     assert(n == sizeof one);
     (void)n;
+}
+
+bool worker_await_reload(struct worker *w, const struct config *config)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WORKER_RELOAD_MAX_S;
+    while (atomic_load(&w->reloaded_to) != config) {
+        if (sem_clockwait(&w->reloaded, CLOCK_MONOTONIC, &until) < 0 && errno != EINTR)
+            return false;
+    }
+    return true;
 }
 
 int worker_join(struct worker *w)

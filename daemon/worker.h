@@ -7,6 +7,8 @@
 #include "daemon/sockets.h"
 #include "daemon/front/front.h"
 
+#define WORKER_RELOAD_MAX_S 10 /* for one to take a new configuration */
+
 struct worker;
 
 /* What all workers get; outlives them. */
@@ -31,6 +33,9 @@ enum worker_order {
 
 /* From another thread. */
 void worker_order(struct worker *worker, enum worker_order order);
+/* After WORKER_RELOAD: waits until it decides by this configuration. Returns false when it has not
+ * come to that in WORKER_RELOAD_MAX_S. For one thread at a time. */
+bool worker_await_reload(struct worker *worker, const struct config *config);
 /* Waits for its end (after WORKER_DRAIN). Returns 0, or -errno if it broke down. */
 int worker_join(struct worker *worker);
 /* When all have been joined, for those that still run read the counters of each. */
