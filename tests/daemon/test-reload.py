@@ -174,7 +174,7 @@ class Reload(rig.Case):
         servers = [self.name_server("echo.test 1 A 127.0.0.1\n") for _ in range(2)]
         texts = [f'workers = 2\nnameservers = "127.0.0.1:{n.port}"\n'
                  f'tls "t" {{ ca-file = "{authority.certificate}" }}\n'
-                 + rule(f"r{i}", tls='"t"', deny=strings(*[f"tcp://d{k}.test:1" for k in range(200)]))
+                 + rule(f"r{i}", tls='"t"', deny=strings(*[f"tcp://d{k}.test:1" for k in range(1000)]))
                  for i, n in enumerate(servers)]
         daemon = self.start_daemon(texts[0], log_level="notice")
         targets = (f"tcp://echo.test:{plain.port}", f"tls://localhost:{tls.port}")
