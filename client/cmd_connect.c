@@ -21,7 +21,7 @@
 #include "proto/cleanup.h"
 
 #define FLOW_BUFFER_SIZE 65536
-#define END_WAIT_MS      1000 /* for the daemon to tell how it ended */
+#define END_WAIT_MS      5000 /* for the daemon to tell how it ended */
 
 struct end {
     int fd;

@@ -44,6 +44,9 @@ static int await_reply(struct fdial *d, struct session_call *call, int64_t deadl
 
         if (r < 0)
             return r;
+        /* A daemon that goes on talking about other things does not keep us. */
+        if (r > 0 && !call->is_done && session_now_ms() >= deadline_ms)
+            return -ETIMEDOUT;
         if (r > 0)
             continue;
         r = session_wait(d->fd, POLLIN, deadline_ms);

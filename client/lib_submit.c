@@ -104,10 +104,19 @@ static struct fdial_result *fetch(struct fdial *d)
     return entry;
 }
 
+/* A daemon that never stops talking about other things keeps nobody beyond his time. */
+static bool is_time_over(const struct fdial *d, int timeout_ms, int64_t deadline_ms)
+{
+    if (timeout_ms == 0 || d->pending.n_connects == 0)
+        return true;
+    return deadline_ms >= 0 && session_now_ms() >= deadline_ms;
+}
+
 int fdial_next(struct fdial *d, struct fdial_result **ret, int timeout_ms)
 {
     int64_t deadline_ms = timeout_ms > 0 ? session_now_ms() + timeout_ms : -1;
     struct fdial_result *entry;
+    unsigned n_read = 0;
     int r;
 
     d->wants_write = false;
@@ -123,8 +132,12 @@ int fdial_next(struct fdial *d, struct fdial_result **ret, int timeout_ms)
             continue;
         if (r < 0)
             return r;
-        if (r > 0)
+        if (r > 0) {
+            if (!d->pending.first && ++n_read >= SESSION_READS_MAX &&
+                is_time_over(d, timeout_ms, deadline_ms))
+                return 0;
             continue;
+        }
         if (timeout_ms == 0 || d->pending.n_connects == 0)
             return 0;
         r = session_wait(d->fd, fdial_events(d), deadline_ms);

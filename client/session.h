@@ -14,6 +14,7 @@
 #define SESSION_HELLO_MS  5000 /* connect and hello together */
 #define SESSION_CALL_MS   5000 /* explain, status */
 #define SESSION_ENDED_MAX 64   /* notices kept */
+#define SESSION_READS_MAX 4096 /* messages in one call, when there is no time left */
 
 #define FDIAL_DAEMON_USER "fdiald"
 /* What fdial() adds to the request's own time before it gives up on a daemon that says nothing. */

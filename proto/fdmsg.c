@@ -90,8 +90,8 @@ ssize_t fdmsg_recv(int socket, void *data, size_t size, int *fds, size_t max_fds
         error = -EMSGSIZE;
     else if (msg.header.msg_flags & MSG_CTRUNC)
         error = -EMFILE;
-    else if (n_fds > max_fds || is_other)
-        error = -EBADMSG;
+    else if (n_fds > max_fds || is_other || (n == 0 && n_fds > 0))
+        error = -EBADMSG; /* an empty message reads as the end, whose fds nobody would close */
     if (error < 0) {
         for (size_t i = 0; i < n_fds && i < max_fds; i++)
             fd_close(fds[i]);

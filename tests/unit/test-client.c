@@ -3,8 +3,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "tests/lib/suite.h"
@@ -494,6 +496,103 @@ START_TEST(test_fds_lost_at_the_limit)
 }
 END_TEST
 
+/* Descriptors with a message that says nothing: which reads like the end of the session. */
+START_TEST(test_fds_with_nothing)
+{
+    int fds[FDMSG_FDS_MAX], n_before;
+
+    submit(1);
+    fake_expect(&fake, WIRE_CONNECT, 1);
+    n_before = count_open_fds();
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_eq(fdmsg_send(fake.fd, "", 0, fds, ARRAY_SIZE(fds), 0), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        close(fds[i]);
+    expect_protocol_error(n_before);
+}
+END_TEST
+
+/* More than the library has room for: the kernel gives it some of them. */
+START_TEST(test_more_fds_than_there_is_room_for)
+{
+    union {
+        char data[CMSG_SPACE(sizeof(int) * 200)];
+        struct cmsghdr head;
+    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int) * 200),
+                          .cmsg_level = SOL_SOCKET,
+                          .cmsg_type = SCM_RIGHTS}};
+    struct message_result m = {.handoff = HANDOFF_TCP};
+    struct iovec iov = {.iov_base = fake.buf};
+    struct msghdr header = {.msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = control.data,
+                            .msg_controllen = sizeof control.data};
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), n_before;
+
+    submit(1);
+    fake_expect(&fake, WIRE_CONNECT, 1);
+    n_before = count_open_fds();
+    for (size_t i = 0; i < 200; i++)
+        memcpy(CMSG_DATA(&control.head) + i * sizeof fd, &fd, sizeof fd);
+    iov.iov_len = (size_t)message_encode_result(fake.buf, sizeof fake.buf, 1, &m);
+    ck_assert_int_gt(sendmsg(fake.fd, &header, 0), 0);
+    expect_error(1, -EMFILE);
+    ck_assert_int_eq(count_open_fds(), n_before);
+    close(fd);
+}
+END_TEST
+
+#define CHATTERS 8 /* together they write faster than one reads */
+
+/* In a child, until it is killed: notices about relays, one after the other. */
+static pid_t start_chatter(void)
+{
+    struct message_ended m = {.end = RELAY_END_CLEAN};
+    ssize_t n = message_encode_ended(fake.buf, sizeof fake.buf, 7, &m);
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid > 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (fdmsg_send(fake.fd, fake.buf, (size_t)n, NULL, 0, 0) == 0)
+        ;
+    _exit(0);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+START_TEST(test_endless_talk_does_not_extend_the_time)
+{
+    struct fdial_result *result = NULL;
+    int64_t begin_ms = now_ms();
+    char *lines = NULL;
+    pid_t pids[CHATTERS];
+
+    for (size_t i = 0; i < CHATTERS; i++)
+        pids[i] = start_chatter();
+    ck_assert_int_eq(fdial_next(fake.d, &result, 0), 0); /* with nothing to wait for */
+    submit(1);
+    ck_assert_int_eq(fdial_next(fake.d, &result, 0), 0);
+    ck_assert_int_eq(fdial_next(fake.d, &result, 300), 0);
+    ck_assert_int_ge(now_ms() - begin_ms, 299);
+    ck_assert_int_eq(fdial_status(fake.d, &lines), -ETIMEDOUT);
+    ck_assert_int_lt(now_ms() - begin_ms, 30000);
+    ck_assert_ptr_null(result);
+    for (size_t i = 0; i < CHATTERS; i++) {
+        kill(pids[i], SIGKILL);
+        ck_assert_int_eq(waitpid(pids[i], NULL, 0), pids[i]);
+    }
+}
+END_TEST
+
 static volatile sig_atomic_t n_alarms;
 
 static void on_alarm(int number)
@@ -572,6 +671,9 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, test_wrong_results_end_the_session, 0, ARRAY_SIZE(wrong_results));
     tcase_add_loop_test(tcase, test_wrong_messages_end_the_session, 0, 5);
     tcase_add_test(tcase, test_a_result_twice_ends_the_session);
+    tcase_add_test(tcase, test_fds_with_nothing);
+    tcase_add_test(tcase, test_more_fds_than_there_is_room_for);
+    tcase_add_test(tcase, test_endless_talk_does_not_extend_the_time);
     tcase_add_test(tcase, test_daemon_errors);
     tcase_add_test(tcase, test_fds_lost_at_the_limit);
     tcase_add_test(tcase, test_signals_do_not_change_the_wait);
