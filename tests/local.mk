@@ -42,6 +42,7 @@ include tests/unit/resolve.mk
 include tests/unit/tls.mk
 include tests/unit/policy.mk
 include tests/unit/client.mk
+include tests/unit/observe.mk
 else
 script_tests += tests/unit/no-check.sh
 endif

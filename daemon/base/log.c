@@ -1,4 +1,6 @@
-/* One write(2) a line, so that lines of several threads do not mix. */
+/* One write(2) a line, so that lines of several threads do not mix. Whether stderr is the journal,
+ * which knows priorities, systemd.exec(5) says under $JOURNAL_STREAM: the device and inode there
+ * are those of stderr, unless it was redirected since. */
 #include "daemon/base/log.h"
 
 #include <errno.h>
@@ -6,17 +8,57 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "proto/cleanup.h"
 
 static enum log_level max_level = LOG_LEVEL_INFO;
 static bool has_journal;
+static int journal_fd = -1;
+
+static bool is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat st;
+
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &st) == 0 &&
+           st.st_dev == device && st.st_ino == inode;
+}
 
 void log_init(enum log_level level)
 {
     max_level = level;
-    has_journal = getenv("JOURNAL_STREAM") != NULL;
+    has_journal = is_journal(STDERR_FILENO);
+    if (has_journal && journal_fd < 0)
+        journal_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+const char *log_line_start(enum log_level level)
+{
+    static const char *const priorities[] = {"<0>", "<1>", "<2>", "<3>",
+                                             "<4>", "<5>", "<6>", "<7>"};
+
+    return has_journal ? priorities[level] : "fdiald: ";
+}
+
+int log_send_to_journal(const void *datagram, size_t n)
+{
+    static const struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
+    ssize_t sent;
+
+    if (!has_journal || journal_fd < 0)
+        return -ENOTCONN;
+    do
+        sent = sendto(journal_fd, datagram, n, MSG_DONTWAIT | MSG_NOSIGNAL,
+                      (const struct sockaddr *)&to, sizeof to);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return 0;
+    return errno == EAGAIN || errno == ENOBUFS ? -EAGAIN : -ENOTCONN;
 }
 
 bool log_is_on(enum log_level level)
@@ -51,8 +93,7 @@ void log_write(enum log_level level, const char *format, ...)
 
     if (!log_is_on(level))
         return;
-    n = has_journal ? (size_t)snprintf(line, sizeof line, "<%d>", level)
-                    : (size_t)snprintf(line, sizeof line, "fdiald: ");
+    n = (size_t)snprintf(line, sizeof line, "%s", log_line_start(level));
     va_start(args, format);
     vsnprintf(line + n, sizeof line - n - 1, format, args);
     va_end(args);

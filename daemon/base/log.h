@@ -4,8 +4,10 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
-#define LOG_LINE_MAX 1024
+#define LOG_LINE_MAX   1024
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 enum log_level {
     LOG_LEVEL_ERROR = 3,
@@ -20,6 +22,11 @@ bool log_is_on(enum log_level level);
 /* "error", "warning", "notice", "info", "debug"; returns 0 or -EINVAL. */
 int log_level_parse(const char *text, enum log_level *ret);
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* For log_record.c: what a line begins with; and one message in the journal's own protocol, without
+ * waiting: 0, -EAGAIN when the journal does not keep up, -ENOTCONN when stderr has to do. */
+const char *log_line_start(enum log_level level);
+int log_send_to_journal(const void *datagram, size_t n);
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
