@@ -30,6 +30,7 @@ libdaemon_la_SOURCES = \
 	daemon/base/log.c daemon/base/log.h \
 	daemon/base/log_record.c daemon/base/log_record.h \
 	daemon/base/quota.c daemon/base/quota.h \
+	daemon/base/stats.c daemon/base/stats.h \
 	daemon/conn/channel.c daemon/conn/channel.h \
 	daemon/conn/conn.c daemon/conn/conn.h \
 	daemon/conn/plan.c daemon/conn/plan.h \
