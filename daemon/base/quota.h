@@ -12,10 +12,12 @@
 enum quota_kind {
     QUOTA_PENDING, /* connections being set up or not yet delivered */
     QUOTA_RELAYS,
-    QUOTA_SESSIONS,  /* of the user, whatever the rules: on the account of the rule "" */
-    QUOTA_OUTGOING,  /* bytes of messages to him that are not yet sent, likewise */
-    QUOTA_QUESTIONS, /* names being looked up for him, likewise */
-    QUOTA_KINDS,     /* their number */
+    QUOTA_SESSIONS,    /* of the user, whatever the rules: on the account of the rule "" */
+    QUOTA_OUTGOING,    /* bytes of messages to him that are not yet sent, likewise */
+    QUOTA_QUESTIONS,   /* names being looked up for him, likewise */
+    QUOTA_GRANTS,      /* likewise, */
+    QUOTA_GRANT_BYTES, /* and what they keep in memory */
+    QUOTA_KINDS,       /* their number */
 };
 
 #define QUOTA_TOKENS_MAX 64 /* taken at once from a rate */

@@ -14,6 +14,11 @@ tests_unit_test_config_SOURCES = tests/unit/test-config.c tests/unit/test-config
 tests_unit_test_config_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_config_LDADD = libdaemon.la $(CHECK_LIBS)
 
+check_PROGRAMS += tests/unit/test-narrowing
+tests_unit_test_narrowing_SOURCES = tests/unit/test-narrowing.c
+tests_unit_test_narrowing_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_narrowing_LDADD = libdaemon.la $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/test-config-tls
 tests_unit_test_config_tls_SOURCES = tests/unit/test-config-tls.c
 tests_unit_test_config_tls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
