@@ -43,6 +43,7 @@ libdaemon_la_SOURCES = \
 	daemon/relay/relay.c daemon/relay/relay.h \
 	daemon/front/audit.c daemon/front/audit.h \
 	daemon/front/front.h \
+	daemon/front/grant.c daemon/front/grant.h \
 	daemon/front/handoff.c \
 	daemon/front/holder.c daemon/front/holder.h \
 	daemon/front/identity.c daemon/front/identity.h \

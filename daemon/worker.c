@@ -15,6 +15,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/front/grant.h"
 #include "daemon/front/listener.h"
 #include "daemon/front/peer.h"
 #include "daemon/front/relays.h"
@@ -65,10 +66,12 @@ static void reload(struct worker *w)
     sem_post(&w->reloaded);
 }
 
-static void close_peers(struct timer *timer)
+static void close_all(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, drain_timer);
 
+    list_for_each (&w->front.grants, node)
+        grant_close(container_of(node, struct grant, node));
     list_for_each (&w->front.peers, node)
         peer_close(container_of(node, struct peer, node));
 }
@@ -92,7 +95,7 @@ static void go_on_stopping(struct worker *w)
     if (w->is_parting || !list_is_empty(&w->front.relays))
         return;
     w->is_parting = true;
-    timer_init(&w->drain_timer, close_peers);
+    timer_init(&w->drain_timer, close_all);
     ring_timer_set(w->ring, &w->drain_timer, ring_now_us(w->ring));
 }
 
@@ -221,8 +224,8 @@ static bool is_busy(struct worker *w)
 
 static bool is_over(const struct worker *w)
 {
-    return w->is_parting && list_is_empty(&w->front.peers) && list_is_empty(&w->front.relays) &&
-           !op_is_pending(&w->wake_op) && !is_accepting(w);
+    return w->is_parting && list_is_empty(&w->front.peers) && list_is_empty(&w->front.grants) &&
+           list_is_empty(&w->front.relays) && !op_is_pending(&w->wake_op) && !is_accepting(w);
 }
 
 static void publish_counters(struct worker *w)

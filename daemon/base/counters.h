@@ -9,6 +9,7 @@
 #define COUNTER_LIST(X)                                                                            \
     X(sessions)         /* opened */                                                               \
     X(sessions_refused) /* at the limit, or identity unknown */                                    \
+    X(grants)           /* made */                                                                 \
     X(protocol_errors)  /* sessions ended by ours for a bad message */                             \
     X(requests)                                                                                    \
     X(connected_tcp)                                                                               \
@@ -32,6 +33,7 @@
     X(relay_bytes_sent)                                                                            \
     X(relay_bytes_received)                                                                        \
     X(sessions_now)                                                                                \
+    X(grants_now)                                                                                  \
     X(requests_now)                                                                                \
     X(relays_now)                                                                                  \
     X(ring_enters)                                                                                 \

@@ -33,6 +33,7 @@ struct front {
     struct counters *counters;
     const struct status_source *status;
     struct list peers;
+    struct list grants;
     struct list relays;
     struct list requests[REQUEST_BUCKETS]; /* of all sessions, by session and id */
     struct list users[USER_BUCKETS];       /* who have a session */
@@ -45,6 +46,7 @@ struct front {
 static inline void front_init(struct front *front)
 {
     list_init(&front->peers);
+    list_init(&front->grants);
     list_init(&front->relays);
     for (size_t i = 0; i < REQUEST_BUCKETS; i++)
         list_init(&front->requests[i]);

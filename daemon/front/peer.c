@@ -14,6 +14,7 @@
 #include "config.h"
 #include "daemon/base/log.h"
 #include "daemon/front/audit.h"
+#include "daemon/front/grant.h"
 #include "daemon/front/identity.h"
 #include "daemon/front/relays.h"
 #include "daemon/front/report.h"
@@ -81,25 +82,16 @@ static const char *refusal_detail(enum error_code code)
     return code == ERROR_WRONG_SENDER ? "the process that connected has ended" : "";
 }
 
-void peer_new_consume_fd(struct front *front, int fd, const char *listener)
+enum error_code peer_check_room(const struct front *front)
 {
-    enum error_code code = ERROR_NONE;
-    struct peer *peer;
-
     if (front->is_draining)
-        code = ERROR_DRAINING;
-    else if (counter_get(&front->counters->sessions_now) >= SESSIONS_MAX)
-        code = ERROR_OVER_LIMIT;
-    peer = code == ERROR_NONE ? calloc(1, sizeof *peer) : NULL;
-    if (peer)
-        code = admit(peer, front, fd, listener);
-    else if (code == ERROR_NONE)
-        code = ERROR_NO_RESOURCES;
-    if (code != ERROR_NONE) {
-        free_unadmitted(peer, front->env.ring);
-        refuse_consume_fd(front, fd, code, refusal_detail(code));
-        return;
-    }
+        return ERROR_DRAINING;
+    return counter_get(&front->counters->sessions_now) >= SESSIONS_MAX ? ERROR_OVER_LIMIT
+                                                                       : ERROR_NONE;
+}
+
+void peer_start(struct peer *peer, struct front *front, int fd)
+{
     peer->front = front;
     peer->fd = fd;
     list_init(&peer->requests);
@@ -112,12 +104,35 @@ void peer_new_consume_fd(struct front *front, int fd, const char *listener)
     op_init(&peer->recv_op, received);
     ring_recv_messages(front->env.ring, &peer->recv_op, fd);
     op_init(&peer->end_op, holder_ended);
-    ring_poll(front->env.ring, &peer->end_op, peer->holder.pidfd, POLLIN);
+}
+
+static void watch_holder(struct peer *peer)
+{
+    ring_poll(peer->front->env.ring, &peer->end_op, peer->holder.pidfd, POLLIN);
 }
 
 bool peer_is_held(struct peer *peer)
 {
     return holder_is_alive(&peer->holder, ring_now_us(peer->front->env.ring));
+}
+
+void peer_new_consume_fd(struct front *front, int fd, const char *listener)
+{
+    enum error_code code = peer_check_room(front);
+    struct peer *peer;
+
+    peer = code == ERROR_NONE ? calloc(1, sizeof *peer) : NULL;
+    if (peer)
+        code = admit(peer, front, fd, listener);
+    else if (code == ERROR_NONE)
+        code = ERROR_NO_RESOURCES;
+    if (code != ERROR_NONE) {
+        free_unadmitted(peer, front->env.ring);
+        refuse_consume_fd(front, fd, code, refusal_detail(code));
+        return;
+    }
+    peer_start(peer, front, fd);
+    watch_holder(peer);
 }
 
 void peer_free_if_idle(struct peer *peer)
@@ -131,6 +146,9 @@ void peer_free_if_idle(struct peer *peer)
     ring_close_consume_fd(peer->front->env.ring, peer->fd);
     holder_deinit(&peer->holder, peer->front->env.ring);
     identity_unref(peer->identity);
+    if (peer->narrowing)
+        narrowing_remove_session(peer->narrowing);
+    narrowing_unref(peer->narrowing);
     assert(peer->charge.n[QUOTA_OUTGOING] == 0);
     charge_deinit(&peer->charge);
     user_put(peer->user);
@@ -183,7 +201,7 @@ struct outgoing *outgoing_new(struct peer *peer, const void *data, size_t n, siz
     struct outgoing *out;
 
     if (!charge_add(&peer->charge, QUOTA_OUTGOING, (unsigned)(sizeof *out + n),
-                    OUTGOING_PER_USER_MAX))
+                    peer->narrowing ? OUTGOING_PER_USER_MAX / 2 : OUTGOING_PER_USER_MAX))
         return NULL;
     out = malloc(sizeof *out + n);
     if (out) {
@@ -333,6 +351,34 @@ static void on_hello(struct peer *peer, const struct wire_head *head, struct wir
                     message_encode_welcome(front->scratch, sizeof front->scratch, &welcome));
 }
 
+/* Who was given this socket and does not know what it is: a grant would answer with a session. */
+static void on_open(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
+{
+    struct front *front = peer->front;
+    struct message_answer answer = {0};
+    const char *error;
+
+    (void)head;
+    if (message_decode_empty(reader, &error) < 0)
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
+    else if (peer->has_hello)
+        peer_fail(peer, ERROR_BAD_MESSAGE, "this is a session, and open comes before hello");
+    else
+        peer_send_bytes(peer, front->scratch,
+                        message_encode_opened(front->scratch, sizeof front->scratch, &answer));
+}
+
+static void on_grant(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
+{
+    struct message_grant grant;
+    const char *error;
+
+    if (message_decode_grant(reader, &grant, &error) < 0)
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
+    else
+        grant_make(peer, head->id, &grant);
+}
+
 static void on_connect(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
 {
     struct message_connect connect;
@@ -380,8 +426,22 @@ static const struct handler {
     void (*fn)(struct peer *peer, const struct wire_head *head, struct wire_reader reader);
 } handlers[] = {
     {WIRE_HELLO, on_hello},     {WIRE_CONNECT, on_connect}, {WIRE_CANCEL, on_cancel},
-    {WIRE_EXPLAIN, on_explain}, {WIRE_STATUS, on_status},
+    {WIRE_EXPLAIN, on_explain}, {WIRE_STATUS, on_status},   {WIRE_GRANT, on_grant},
+    {WIRE_OPEN, on_open},
 };
+
+/* A session from a grant is for whoever speaks first. */
+static bool is_from_holder(struct peer *peer, const struct ring_message *m)
+{
+    if (!m->has_creds)
+        return false;
+    if (peer->narrowing && !peer->holder.has_sender) {
+        if (holder_init_sender(&peer->holder, &m->creds) < 0)
+            return false;
+        watch_holder(peer);
+    }
+    return holder_is_sender(&peer->holder, &m->creds);
+}
 
 static void dispatch(struct peer *peer, const struct ring_message *m)
 {
@@ -392,7 +452,7 @@ static void dispatch(struct peer *peer, const struct ring_message *m)
         peer_fail(peer, ERROR_BAD_MESSAGE, "a message is longer than 16384 bytes");
         return;
     }
-    if (!m->has_creds || !holder_is_sender(&peer->holder, &m->creds)) {
+    if (!is_from_holder(peer, m)) {
         peer_fail(peer, ERROR_WRONG_SENDER, "open a session of your own (after fork too)");
         return;
     }
@@ -404,7 +464,7 @@ static void dispatch(struct peer *peer, const struct ring_message *m)
         peer_fail(peer, ERROR_BAD_MESSAGE, "the head is short, has flags, or a wrong length");
         return;
     }
-    if (!peer->has_hello && head.type != WIRE_HELLO) {
+    if (!peer->has_hello && head.type != WIRE_HELLO && head.type != WIRE_OPEN) {
         peer_fail(peer, ERROR_BAD_MESSAGE, "the first message must be hello");
         return;
     }

@@ -7,6 +7,7 @@
 
 #include "daemon/front/front.h"
 #include "daemon/front/holder.h"
+#include "daemon/policy/narrowing.h"
 #include "daemon/policy/policy.h"
 #include "proto/fdmsg.h"
 
@@ -15,9 +16,10 @@ struct peer {
     struct front *front;
     int fd;
     struct op recv_op;
-    struct op end_op;          /* of the holder */
-    struct identity *identity; /* whose rights it has */
-    struct holder holder;      /* which process may use it */
+    struct op end_op;            /* of the holder */
+    struct identity *identity;   /* whose rights it has */
+    struct narrowing *narrowing; /* of the grant it comes from; NULL: it does not */
+    struct holder holder;        /* which process may use it */
     struct user *user;
     struct charge charge; /* this session, and what is to be sent to it */
     bool has_hello;
@@ -53,6 +55,10 @@ struct outgoing {
 
 /* Takes a freshly accepted socket; on failure it is closed. */
 void peer_new_consume_fd(struct front *front, int fd, const char *listener);
+/* Whether one more session is possible here, or why not. */
+enum error_code peer_check_room(const struct front *front);
+/* Begins a session that is filled in but for its holder: then whoever sends its first message. */
+void peer_start(struct peer *peer, struct front *front, int fd);
 /* Drops the session; frees at once or later. */
 void peer_close(struct peer *peer);
 /* Whether the process it belongs to is alive: to be asked before it is given anything. */

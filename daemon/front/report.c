@@ -31,9 +31,10 @@ static void explain_failure(struct peer *peer, uint64_t id, struct text who,
     send_explained(peer, id, &m);
 }
 
+/* Nobody is it through a grant, which is for targets. */
 static bool is_operator(const struct peer *peer)
 {
-    return peer->identity->uid == 0 || peer->identity->uid == getuid();
+    return !peer->narrowing && (peer->identity->uid == 0 || peer->identity->uid == getuid());
 }
 
 /* Whose rights are asked about: the peer's own, or as_user's. */
@@ -68,8 +69,8 @@ static void explain_as(struct peer *peer, uint64_t id, const struct identity *id
     struct plan plan;
 
     identity_format(identity, who);
-    if (!request_route(peer->front, identity, text, NULL, HANDOFF_ALL, &target, &route, &plan,
-                       &failure)) {
+    if (!request_route(peer->front, identity, peer->narrowing, text, NULL, HANDOFF_ALL, &target,
+                       &route, &plan, &failure)) {
         explain_failure(peer, id, text_of(who), &failure);
         return;
     }

@@ -14,9 +14,10 @@
 
 static const struct text alpn_of_https = {"http/1.1", 8};
 
-bool request_route(const struct front *front, const struct identity *identity, struct text target,
-                   const char *tls_name, unsigned handoff, struct target *ret_target,
-                   struct route *ret_route, struct plan *ret_plan, struct failure *ret_failure)
+bool request_route(const struct front *front, const struct identity *identity,
+                   const struct narrowing *narrowing, struct text target, const char *tls_name,
+                   unsigned handoff, struct target *ret_target, struct route *ret_route,
+                   struct plan *ret_plan, struct failure *ret_failure)
 {
     const char *error;
 
@@ -24,7 +25,8 @@ bool request_route(const struct front *front, const struct identity *identity, s
         failure_format(ret_failure, ERROR_BAD_TARGET, 0, "%s", error);
         return false;
     }
-    return policy_decide(front->config, identity, ret_target, tls_name, handoff, ret_route,
+    return narrowing_covers(narrowing, ret_target, tls_name, ret_failure) &&
+           policy_decide(front->config, identity, ret_target, tls_name, handoff, ret_route,
                          ret_failure) &&
            plan_make(ret_target, ret_route, front->env.caps, ret_plan, ret_failure);
 }
@@ -225,8 +227,9 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
     if (front->config->needs_cgroup)
         identity_read_cgroup(peer->identity, &peer->holder);
     if (!check_tls_name(m, tls_name, failure) ||
-        !request_route(front, peer->identity, m->target, m->tls_name.data ? tls_name : NULL,
-                       handoff, &target, &route, &plan, failure) ||
+        !request_route(front, peer->identity, peer->narrowing, m->target,
+                       m->tls_name.data ? tls_name : NULL, handoff, &target, &route, &plan,
+                       failure) ||
         !check_options(m, &target, failure))
         return false;
     request = request_new(peer, id, &route, &plan, m->count ? m->count : 1, failure);

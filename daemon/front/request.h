@@ -32,11 +32,12 @@ void request_cancel(struct peer *peer, uint64_t id);
 void request_abandon(struct request *request);
 struct request *request_free(struct request *request);
 
-/* Decides and plans, for connect and explain alike. The target's text is parsed into *ret_target.
- * Returns false with a failure. */
-bool request_route(const struct front *front, const struct identity *identity, struct text target,
-                   const char *tls_name, unsigned handoff, struct target *ret_target,
-                   struct route *ret_route, struct plan *ret_plan, struct failure *ret_failure);
+/* Decides and plans, for connect and explain alike. narrowing: NULL for none. The target's text is
+ * parsed into *ret_target. Returns false with a failure. */
+bool request_route(const struct front *front, const struct identity *identity,
+                   const struct narrowing *narrowing, struct text target, const char *tls_name,
+                   unsigned handoff, struct target *ret_target, struct route *ret_route,
+                   struct plan *ret_plan, struct failure *ret_failure);
 
 /* handoff.c: all connections have ended; sends the result and frees the request when it is out. */
 void request_hand_over(struct request *request);

@@ -3,6 +3,7 @@ script_tests += \
 	tests/daemon/test-connect.py \
 	tests/daemon/test-environment.py \
 	tests/daemon/test-fairness.py \
+	tests/daemon/test-grants.py \
 	tests/daemon/test-hostile-client.py \
 	tests/daemon/test-hostile-limits.py \
 	tests/daemon/test-hostile-origin.py \

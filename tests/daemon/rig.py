@@ -16,9 +16,11 @@ import threading
 import fdialtest
 
 HELLO, CONNECT, CANCEL, EXPLAIN, STATUS, GRANT, OPEN = range(1, 8)
-WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY, ERROR = 129, 130, 131, 132, 133, 255
+WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY, GRANTED, OPENED = range(129, 136)
+ERROR = 255
 VERSION, SOFTWARE = 1, 2
-TARGET, TIMEOUT, FAMILY, ALPN, TLS_NAME, HANDOVER, HEADER, SUBPROTOCOL, COUNT, AS_USER = range(16, 26)
+TARGET, TIMEOUT, FAMILY, ALPN, TLS_NAME, HANDOVER, HEADER, SUBPROTOCOL, COUNT, AS_USER, \
+    PATTERN = range(16, 27)
 CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL, TLS_VERSION = range(32, 41)
 TIME, END, INDEX, BYTES_SENT, BYTES_RECEIVED, RULE, PLAN, STAT, WHO = 45, 48, 49, 50, 51, 56, 57, 58, 59
 TCP, KTLS, RELAY = 1, 2, 4
@@ -101,9 +103,11 @@ class Message:
 class Session:
     """A session in bytes. Closes with the case when made by Case.session()."""
 
-    def __init__(self, path, says_hello=True):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.connect(path)  # before the timeout, with which a full backlog is an error at once
+    def __init__(self, path, says_hello=True, fd=None):
+        """fd: of a socket that is a session already, or a grant; taken."""
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=fd)
+        if fd is None:
+            self.socket.connect(path)  # before the timeout, with which a full backlog is an error at once
         self.socket.settimeout(WAIT_S)
         self.next_id = 1
         self.early = None
@@ -180,9 +184,38 @@ class Session:
         m = self.recv_kind(STATUS_REPLY)
         return dict(line.decode().split("=", 1) for line in m.attributes[STAT])
 
+    def ask_grant(self, *patterns):
+        """The answer, with the fd if there is one."""
+        self.send(message(GRANT, 9, *[attr(PATTERN, p) for p in patterns]))
+        m = self.recv_kind(GRANTED)
+        assert m and m.id == 9, m
+        return m
+
+    def grant(self, *patterns):
+        m = self.ask_grant(*patterns)
+        assert m.code == 0 and len(m.fds) == 1, m
+        return Grant(m.fds[0])
+
     def explain(self, target, *attributes):
         self.send(message(EXPLAIN, 7, attr(TARGET, target), *attributes))
         return self.recv_kind(EXPLAINED)
+
+
+class Grant(Session):
+    """The socket of a grant."""
+
+    def __init__(self, fd):
+        super().__init__(None, False, fd)
+
+    def ask_open(self):
+        """The answer, with the fd if there is one."""
+        self.send(message(OPEN, 0))
+        return self.recv()
+
+    def open(self, says_hello=True):
+        m = self.ask_open()
+        assert m.kind == OPENED and m.code == 0 and len(m.fds) == 1, m
+        return Session(None, says_hello, m.fds[0])
 
 
 # ---- the daemon, before and after ----
@@ -209,7 +242,7 @@ class State:
     def why_not(self):
         """Empty when it is as it was."""
         now = status(self.daemon)
-        wrong = {k: now[k] for k in ("requests_now", "relays_now") if now[k] != "0"}
+        wrong = {k: now[k] for k in ("requests_now", "relays_now", "grants_now") if now[k] != "0"}
         if int(now["sessions_now"]) > self.n_sessions:
             wrong["sessions_now"] = now["sessions_now"]
         # Where one is left by its last holder and not empty, the daemon aborts.

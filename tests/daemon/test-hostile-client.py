@@ -15,6 +15,7 @@ from rig import attr, hello, message, u8, u16, u32
 
 BAD_MESSAGE, DUPLICATE_ID, OVER_LIMIT, WRONG_SENDER = 1, 6, 7, 13
 TARGET = attr(rig.TARGET, "tcp://127.0.0.1:9")
+PATTERN = attr(rig.PATTERN, "*://*:*")
 FIRST = "the first message must be hello"
 HEAD = "the head is short, has flags, or a wrong length"
 UNKNOWN = "unknown or not allowed"
@@ -54,8 +55,16 @@ ROWS = [
     ("software of 65 bytes", hello(attr(rig.SOFTWARE, "x" * 65)), False, BAD_MESSAGE, "too long"),
     ("a second hello", hello(), True, BAD_MESSAGE, "second hello"),
     ("type 0", message(0, 1), True, BAD_MESSAGE, "unknown message type"),
-    ("reserved type grant", message(rig.GRANT, 1), True, BAD_MESSAGE, "unknown message type"),
-    ("reserved type open", message(rig.OPEN, 1), True, BAD_MESSAGE, "unknown message type"),
+    ("grant before hello", message(rig.GRANT, 1, PATTERN), False, BAD_MESSAGE, FIRST),
+    ("grant without pattern", message(rig.GRANT, 1), True, BAD_MESSAGE, "without a pattern"),
+    ("empty pattern", message(rig.GRANT, 1, attr(rig.PATTERN)), True, BAD_MESSAGE, "empty"),
+    ("NUL in a pattern", message(rig.GRANT, 1, attr(rig.PATTERN, b"tcp://\0:1")), True, BAD_MESSAGE, "NUL"),
+    ("pattern of 513 bytes", message(rig.GRANT, 1, attr(rig.PATTERN, "x" * 513)), True, BAD_MESSAGE,
+     "too long"),
+    ("257 patterns", message(rig.GRANT, 1, *[PATTERN] * 257), True, BAD_MESSAGE, "too often"),
+    ("grant with a target", message(rig.GRANT, 1, PATTERN, TARGET), True, BAD_MESSAGE, UNKNOWN),
+    ("open after hello", message(rig.OPEN, 0), True, BAD_MESSAGE, "before hello"),
+    ("open with an attribute", message(rig.OPEN, 0, PATTERN), False, BAD_MESSAGE, UNKNOWN),
     ("unknown type", message(0x7FFF, 1), True, BAD_MESSAGE, "unknown message type"),
     ("the daemon's own type", message(rig.RESULT, 1, u32(rig.CODE, 0)), True, BAD_MESSAGE,
      "unknown message type"),
