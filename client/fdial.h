@@ -23,6 +23,8 @@ extern "C" {
 #define FDIAL_COUNT_MAX      64   /* connections in one result */
 #define FDIAL_TARGET_MAX     2048 /* bytes of a target */
 #define FDIAL_TIMEOUT_MS_MAX 3600000
+#define FDIAL_PATTERNS_MAX   256 /* of a grant */
+#define FDIAL_PATTERN_MAX    512 /* bytes of one */
 
 /* Kinds of hand-over; a mask in requests, one bit in results. */
 enum fdial_handoff {
@@ -61,9 +63,18 @@ int fdial(const char *target);
  * nor outside of this user namespace · -EPROTO it does not speak this protocol · -EAGAIN it is at a
  * limit · -ETIMEDOUT it accepted and said nothing */
 int fdial_open(struct fdial **ret, const char *socket_path);
-/* Takes the fd, also on failure: a connected socket of the daemon that nobody has spoken on. */
+/* Takes the fd, also on failure: a connected socket of the daemon that nobody has spoken on, or a
+ * grant, from which it opens a session. -EBADF it is neither; else as fdial_open(). */
 int fdial_open_fd(struct fdial **ret, int fd);
 struct fdial *fdial_close(struct fdial *d); /* returns NULL; ends what is in flight */
+/* A grant: the rights of this session, narrowed to targets that match one of the patterns (as
+ * `allow` in fdiald.conf(5)), as an fd (CLOEXEC) to inherit or send to anybody. It outlives the
+ * session. Blocks up to 5 s. -EINVAL no pattern, or a bad one (fdial_message()) · -E2BIG, -EMSGSIZE
+ * too many, or too long together · -EAGAIN over a limit, or the daemon is ending · -EMFILE */
+int fdial_grant(struct fdial *d, const char *const *patterns, size_t n);
+/* What the daemon said about the last fdial_grant() that it refused; "" otherwise. Printable, valid
+ * until the next call. */
+const char *fdial_message(const struct fdial *d);
 
 /* -EINVAL: the target does not parse. A request can be submitted many times. */
 int fdial_request_new(struct fdial_request **ret, const char *target);

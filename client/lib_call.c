@@ -1,6 +1,6 @@
-/* The blocking questions: explain and status. While the answer is awaited, results of requests go
- * to the queue of finished ones. A question that got no answer in time keeps its id in the table,
- * and the late answer is dropped. */
+/* The blocking questions: how they are asked; explain and status. While the answer is awaited,
+ * results of requests go to the queue of finished ones. A question that got no answer in time keeps
+ * its id in the table, and the late answer is dropped. */
 #include "client/session.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include "proto/error.h"
 #include "proto/target.h"
 
-/* The callers' ids may be any number; an unused one is found from the top. */
-static uint64_t find_free_id(const struct fdial *d)
+/* Found from the top, where few callers have theirs. */
+uint64_t session_free_id(const struct fdial *d)
 {
     uint64_t id = UINT64_MAX;
 
@@ -58,9 +58,7 @@ static int await_reply(struct fdial *d, struct session_call *call, int64_t deadl
     return call->error;
 }
 
-/* Sends the n bytes in d->buf as a question with the id, and waits. On success call->bytes is the
- * caller's to free. */
-static int ask(struct fdial *d, size_t n, struct session_call *call)
+int session_ask(struct fdial *d, size_t n, struct session_call *call)
 {
     int64_t deadline_ms = session_now_ms() + SESSION_CALL_MS;
     struct fdial_result *entry;
@@ -77,8 +75,10 @@ static int ask(struct fdial *d, size_t n, struct session_call *call)
     d->call = call;
     r = await_reply(d, call, deadline_ms);
     d->call = NULL;
-    if (r < 0)
+    if (r < 0) {
         free(TAKE_PTR(call->bytes));
+        fd_close(TAKE_FD(call->fd));
+    }
     return r;
 }
 
@@ -146,7 +146,7 @@ int fdial_explain(struct fdial *d, const char *target, const char *as_user, int 
                   char **ret_who, char **ret_rule, char **ret_plan)
 {
     struct message_explain m = {.target = text_of(target), .as_user = text_of(as_user)};
-    struct session_call call = {.id = find_free_id(d), .reply = WIRE_EXPLAINED};
+    struct session_call call = {.id = session_free_id(d), .reply = WIRE_EXPLAINED, .fd = -1};
     struct target parsed;
     const char *sentence;
     ssize_t n;
@@ -161,7 +161,7 @@ int fdial_explain(struct fdial *d, const char *target, const char *as_user, int 
     n = message_encode_explain(d->buf, d->request_max, call.id, &m);
     if (n < 0)
         return (int)n;
-    r = ask(d, (size_t)n, &call);
+    r = session_ask(d, (size_t)n, &call);
     if (r < 0)
         return r;
     r = take_explained(&call, ret_error, ret_who, ret_rule, ret_plan);
@@ -193,7 +193,7 @@ static void put_stat(void *data, struct text key, struct text value)
 
 int fdial_status(struct fdial *d, char **ret_lines)
 {
-    struct session_call call = {.id = find_free_id(d), .reply = WIRE_STATUS_REPLY};
+    struct session_call call = {.id = session_free_id(d), .reply = WIRE_STATUS_REPLY, .fd = -1};
     CLEANUP(freep) uint8_t *bytes = NULL;
     struct lines lines = {0};
     struct wire_reader reader;
@@ -207,7 +207,7 @@ int fdial_status(struct fdial *d, char **ret_lines)
     n = message_encode_status(d->buf, d->request_max, call.id);
     if (n < 0)
         return (int)n;
-    r = ask(d, (size_t)n, &call);
+    r = session_ask(d, (size_t)n, &call);
     if (r < 0)
         return r;
     bytes = call.bytes;

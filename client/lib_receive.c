@@ -80,17 +80,21 @@ static int handle_ended(struct fdial *d, const struct wire_head *head, struct wi
 }
 
 /* The answer to a call. One that was given up after SESSION_CALL_MS still holds its id until now.
- */
-static int handle_reply(struct fdial *d, const struct wire_head *head)
+ * fd: -1, or the one that came with it. */
+static int handle_reply_consume_fd(struct fdial *d, const struct wire_head *head, int fd)
 {
     struct fdial_result *entry = pending_find(&d->pending, head->id);
     struct session_call *call = d->call;
+    bool is_awaited = call && call->id == head->id;
 
-    if (!entry || entry->kind != PENDING_CALL)
+    if (!entry || entry->kind != PENDING_CALL || (is_awaited && call->reply != head->type)) {
+        fd_close(fd);
         return protocol_error(d);
-    if (call && call->id == head->id) {
-        if (call->reply != head->type)
-            return protocol_error(d);
+    }
+    if (!is_awaited) {
+        fd_close(fd);
+    } else {
+        call->fd = fd;
         call->bytes = malloc(head->length);
         if (call->bytes)
             memcpy(call->bytes, d->buf, head->length);
@@ -138,6 +142,8 @@ static int handle_message_consume_fds(struct fdial *d, size_t n, const int *fds,
 
     if (is_message && head.type == WIRE_RESULT)
         return handle_result_consume_fds(d, &head, fds, n_fds);
+    if (is_message && head.type == WIRE_GRANTED && n_fds <= 1)
+        return handle_reply_consume_fd(d, &head, n_fds > 0 ? fds[0] : -1);
     for (size_t i = 0; i < n_fds; i++)
         fd_close(fds[i]);
     if (!is_message || n_fds > 0)
@@ -147,15 +153,28 @@ static int handle_message_consume_fds(struct fdial *d, size_t n, const int *fds,
         return handle_ended(d, &head, reader);
     case WIRE_EXPLAINED:
     case WIRE_STATUS_REPLY:
-        return handle_reply(d, &head);
+        return handle_reply_consume_fd(d, &head, -1);
     case WIRE_ERROR:
         return handle_error(d, &head, reader);
     }
     return protocol_error(d);
 }
 
-/* The fds of a result were lost at RLIMIT_NOFILE, the rest of the message is in the buffer: only
- * its head is used, to know whose they were. */
+/* The fd of a grant was lost: the call ends in an error. */
+static int handle_lost_grant(struct fdial *d, const struct wire_head *head)
+{
+    struct session_call *call = d->call;
+
+    if (!call || call->id != head->id)
+        return handle_reply_consume_fd(d, head, -1);
+    call->error = -EMFILE;
+    call->is_done = true;
+    pending_drop(&d->pending, pending_find(&d->pending, head->id));
+    return 1;
+}
+
+/* The fds of a message were lost at RLIMIT_NOFILE, the rest of it is in the buffer: only its head
+ * is used, to know whose they were. */
 static int handle_lost_fds(struct fdial *d)
 {
     struct fdial_result *entry;
@@ -163,8 +182,11 @@ static int handle_lost_fds(struct fdial *d)
     struct wire_head head;
 
     if (wire_read_head(&reader, d->buf,
-                       d->buf[4] | (size_t)d->buf[5] << 8 | (size_t)d->buf[6] << 16, &head) < 0 ||
-        head.type != WIRE_RESULT)
+                       d->buf[4] | (size_t)d->buf[5] << 8 | (size_t)d->buf[6] << 16, &head) < 0)
+        return protocol_error(d);
+    if (head.type == WIRE_GRANTED)
+        return handle_lost_grant(d, &head);
+    if (head.type != WIRE_RESULT)
         return protocol_error(d);
     entry = pending_find(&d->pending, head.id);
     if (!entry || entry->kind != PENDING_CONNECT || entry->is_finished)

@@ -1,5 +1,5 @@
-/* Opening and closing a session: connect, judge who is at the other end, hello, welcome.
- * The peer is judged before a byte is sent or believed (lib_peer.c).
+/* Opening and closing a session: connect (or get one from a grant, lib_grant.c), judge who is at
+ * the other end, hello, welcome. The peer is judged before a byte is sent or believed (lib_peer.c).
  */
 #include "config.h"
 
@@ -126,7 +126,7 @@ static int say_hello(struct fdial *d, int64_t deadline_ms)
     return read_welcome(d, deadline_ms);
 }
 
-/* path: where fd was connected to, NULL when that is unknown */
+/* path: where fd was connected to, NULL when that is unknown: a session, or a grant */
 static int open_consume_fd(struct fdial **ret, int fd, const char *path, int64_t deadline_ms)
 {
     struct fdial *d;
@@ -145,7 +145,9 @@ static int open_consume_fd(struct fdial **ret, int fd, const char *path, int64_t
     d->fd = fd;
     d->request_max = WIRE_REQUEST_MAX;
     pending_init(&d->pending);
-    r = say_hello(d, deadline_ms);
+    r = path ? 0 : session_enter(d, deadline_ms);
+    if (r == 0)
+        r = say_hello(d, deadline_ms);
     if (r < 0) {
         fdial_close(d);
         return r;

@@ -8,6 +8,7 @@ pkgconfig_DATA = client/libfdial.pc
 libfdial_la_SOURCES = \
 	client/fdial.h \
 	client/lib_call.c \
+	client/lib_grant.c \
 	client/lib_io.c \
 	client/lib_oneshot.c \
 	client/lib_receive.c \

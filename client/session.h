@@ -12,9 +12,10 @@
 #include "proto/wire.h"
 
 #define SESSION_HELLO_MS  5000 /* connect and hello together */
-#define SESSION_CALL_MS   5000 /* explain, status */
+#define SESSION_CALL_MS   5000 /* explain, status, grant */
 #define SESSION_ENDED_MAX 64   /* notices kept */
 #define SESSION_READS_MAX 4096 /* messages in one call, when there is no time left */
+#define SESSION_TEXT_MAX  (MESSAGE_DETAIL_MAX + 128)
 
 #define FDIAL_DAEMON_USER "fdiald"
 /* What fdial() adds to the request's own time before it gives up on a daemon that says nothing. */
@@ -26,7 +27,7 @@ struct session_ended {
     uint8_t end;
 };
 
-/* A blocking question (explain, status); lives on the stack of who asks. */
+/* A blocking question (explain, status, grant); lives on the stack of who asks. */
 struct session_call {
     uint64_t id;
     enum wire_type reply;
@@ -34,6 +35,7 @@ struct session_call {
     int error;      /* negative errno, set when the daemon answered with an error */
     uint8_t *bytes; /* the reply, malloc'd */
     size_t n_bytes;
+    int fd; /* that came with it; -1: none */
 };
 
 struct fdial {
@@ -47,7 +49,8 @@ struct fdial {
     struct session_call *call; /* NULL: none is being waited for */
     struct session_ended ended[SESSION_ENDED_MAX];
     unsigned first_ended, n_ended;
-    uint8_t buf[WIRE_MESSAGE_MAX]; /* of the message being read or written */
+    char message[SESSION_TEXT_MAX]; /* of the last call that the daemon refused */
+    uint8_t buf[WIRE_MESSAGE_MAX];  /* of the message being read or written */
 };
 
 static inline int64_t session_now_ms(void)
@@ -77,6 +80,16 @@ ssize_t session_recv(struct fdial *d, int *fds, size_t max_fds, size_t *ret_n_fd
 /* Reads one message and does what it says: 1, 0 when there is none, -ENOTCONN when the session is
  * (or was) lost, another -errno when it could not be read just then. */
 int session_read(struct fdial *d);
+
+/* Where d->fd is a grant, puts a session from it in its place; where it is a session, finds that
+ * out. Nobody has said hello on it. 0 or -errno. */
+int session_enter(struct fdial *d, int64_t deadline_ms);
+
+/* Sends the n bytes in d->buf as a question with the id, and waits for its answer: 0, -ETIMEDOUT or
+ * another -errno. On success call->bytes and call->fd are the caller's. */
+int session_ask(struct fdial *d, size_t n, struct session_call *call);
+/* For a question: the callers' ids may be any number, this one is not in use. */
+uint64_t session_free_id(const struct fdial *d);
 
 /* Ends the session: everything in flight is finished with -ENOTCONN. The message is static. */
 void session_lose(struct fdial *d, const char *message);

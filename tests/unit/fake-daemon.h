@@ -45,6 +45,14 @@ static inline void fake_welcome(struct fake *f, uint16_t version, uint32_t pendi
     fake_send(f, message_encode_welcome(f->buf, sizeof f->buf, &m), NULL, 0);
 }
 
+/* The answer to `open`: of a session, or of a grant that gives the fd. */
+static inline void fake_opened(struct fake *f, uint32_t code, int fd)
+{
+    struct message_answer m = {.code = code};
+
+    fake_send(f, message_encode_opened(f->buf, sizeof f->buf, &m), &fd, fd >= 0);
+}
+
 /* Reads one message; false when there is none. */
 static inline bool fake_read(struct fake *f)
 {
@@ -78,8 +86,10 @@ static inline void fake_open(struct fake *f, uint32_t pending_max)
     int client;
 
     fake_pair(f, &client);
+    fake_opened(f, 0, -1);
     fake_welcome(f, WIRE_VERSION, pending_max);
     ck_assert_int_eq(fdial_open_fd(&f->d, client), 0);
+    fake_expect(f, WIRE_OPEN, 0);
     fake_expect(f, WIRE_HELLO, 0);
 }
 

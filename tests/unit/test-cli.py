@@ -19,12 +19,12 @@ import unittest
 
 FDIAL = os.path.abspath(os.environ.get("FDIAL", "./fdial"))
 
-HELLO, CONNECT, CANCEL, EXPLAIN, STATUS = 1, 2, 3, 4, 5
-WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY = 129, 130, 131, 132, 133
+HELLO, CONNECT, CANCEL, EXPLAIN, STATUS, GRANT, OPEN = range(1, 8)
+WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY, GRANTED, OPENED = range(129, 136)
 TCP, KTLS, RELAY = 1, 2, 4
 VERSION, SOFTWARE, MESSAGE_MAX, PENDING_MAX, COUNT_MAX = 1, 2, 3, 4, 5
 TARGET, TIMEOUT_MS, FAMILY, ALPN, TLS_NAME, HANDOFF, HEADER, SUBPROTOCOL = range(16, 24)
-AS_USER, CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL = 25, 32, 33, 34, 35, 36, 37, 38, 39
+AS_USER, PATTERN, CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL = 25, 26, 32, 33, 34, 35, 36, 37, 38, 39
 TLS_VERSION, TLS_CIPHER, CERT, RESPONSE, RESPONSE_CLEAR, TIME = 40, 41, 42, 43, 44, 45
 END, INDEX, SENT, RECEIVED, RULE, PLAN, STAT, WHO = 48, 49, 50, 51, 56, 57, 58, 59
 
@@ -118,6 +118,8 @@ class Daemon:
         if kind == HELLO:
             session.send(message(WELCOME, 0, u16(VERSION, 1), attr(SOFTWARE, "fake/1"),
                                  u32(MESSAGE_MAX, 16384), u32(PENDING_MAX, 8), u32(COUNT_MAX, 4)))
+        elif kind == OPEN:
+            session.send(message(OPENED, 0, u32(CODE, 0)))
         elif kind == STATUS:
             session.send(message(STATUS_REPLY, ident, attr(STAT, "version=1.2"),
                                  attr(STAT, "workers=2"), attr(STAT, "sqpoll=no")))

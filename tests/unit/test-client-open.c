@@ -189,6 +189,7 @@ START_TEST(test_inherited_fd)
     close(stream[0]);
     close(stream[1]);
     fake_pair(&f, &client);
+    fake_opened(&f, 0, -1);
     fake_welcome(&f, WIRE_VERSION, 8);
     snprintf(text, sizeof text, "%d", client);
     setenv("FDIAL_FD", text, 1);
@@ -237,12 +238,14 @@ START_TEST(test_bad_welcomes)
     f.fd = fd_close(f.fd);
     ck_assert_int_eq(open_after(&f, client), -ENOTCONN);
     fake_pair(&f, &client);
+    fake_opened(&f, 0, -1);
     fake_welcome(&f, WIRE_VERSION + 1, 8);
     ck_assert_int_eq(open_after(&f, client), -EPROTO);
     fake_pair(&f, &client);
     ck_assert_int_eq(send(f.fd, "HTTP/1.1 400", 12, 0), 12);
     ck_assert_int_eq(open_after(&f, client), -EPROTO);
     fake_pair(&f, &client);
+    fake_opened(&f, 0, -1);
     fake_send(&f, message_encode_error(f.buf, sizeof f.buf, 0, &m), NULL, 0);
     ck_assert_int_eq(open_after(&f, client), -EAGAIN);
     fake_pair(&f, &client);
@@ -250,6 +253,10 @@ START_TEST(test_bad_welcomes)
     f.fd = fd_close(f.fd); /* gone before the hello */
     ck_assert_int_eq(open_after(&f, client), -EAGAIN);
     fake_pair(&f, &client);
+    fake_send(&f, message_encode_cancel(f.buf, sizeof f.buf, 0), NULL, 0);
+    ck_assert_int_eq(open_after(&f, client), -EPROTO);
+    fake_pair(&f, &client);
+    fake_opened(&f, 0, -1);
     fake_send(&f, message_encode_cancel(f.buf, sizeof f.buf, 0), NULL, 0);
     ck_assert_int_eq(open_after(&f, client), -EPROTO);
 }
