@@ -42,7 +42,7 @@ class Text(fdialtest.Case):
 
     def test_examples_decode(self):
         found = {title: protocol_client.decode(data) for title, data in examples()}
-        self.assertEqual(len(found), 12)
+        self.assertEqual(len(found), 17)
         self.assertEqual(found["welcome"].values, {
             "version": 1, "software": "fdiald/1", "message max": 16384, "pending max": 4096,
             "count max": 64})
@@ -62,6 +62,8 @@ class Text(fdialtest.Case):
         self.assertEqual(encode(3, 2), found["cancel"])
         self.assertEqual(encode(4, 3, target="tcp://192.0.2.1:22", as_user="build"), found["explain"])
         self.assertEqual(encode(5, 4), found["status"])
+        self.assertEqual(encode(6, 5, pattern=["https://*.example.org", "tcp://192.0.2.1:22"]), found["grant"])
+        self.assertEqual(encode(7), found["open"])
 
 
 class Protocol(fdialtest.Case):
@@ -102,6 +104,30 @@ class Protocol(fdialtest.Case):
         if message.values["hand-over"] == protocol_client.RELAY:
             self.assertEqual(session.ended(7), {"end": "clean", "index": 0, "bytes sent": 4,
                                                 "bytes received": 4})
+
+    def test_grant(self):
+        origin = self.serve(fdialtest.Echo())
+        targets = [f"tcp://127.0.0.1:{origin.port}", "tcp://127.0.0.1:1"]
+        maker = self.session()
+        with self.assertRaisesRegex(protocol_client.SessionError, "4: 127.0.0.1: "):
+            maker.grant("127.0.0.1")
+        grant = maker.grant(targets[0], "tcp://127.0.0.2:*")
+        maker.close()
+        for _ in range(2):
+            session = self.session(fd=grant)
+            session.connect(targets[0])
+            self.echo(session.result().fds[0])
+            session.connect(targets[1])
+            with self.assertRaisesRegex(protocol_client.Failed, "policy: 20: .*grant"):
+                session.result()
+        os.close(grant)
+        session = self.session(fd=session.grant(targets[0]))
+        self.assertEqual(session.explain(targets[1])["code"], 20)
+
+    def test_fd_of_a_session(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.connect(self.daemon.socket)
+            self.assertIn("version", self.session(fd=s.fileno()).status())
 
     def test_tls(self):
         origin = self.serve(fdialtest.Tls(*self.authority.issue(), alpn=["http/1.1"]))

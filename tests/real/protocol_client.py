@@ -13,8 +13,9 @@ import struct
 import sys
 from collections import namedtuple
 
-HELLO, CONNECT, CANCEL, EXPLAIN, STATUS = 1, 2, 3, 4, 5
-WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY, ERROR = 129, 130, 131, 132, 133, 255
+HELLO, CONNECT, CANCEL, EXPLAIN, STATUS, GRANT, OPEN = range(1, 8)
+WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY, GRANTED, OPENED = range(129, 136)
+ERROR = 255
 TCP, KTLS, RELAY = 1, 2, 4
 MESSAGE_MAX = 65536  # from the daemon
 FDS_MAX = 64
@@ -127,7 +128,7 @@ ATTRIBUTES = {
     "target": (16, String(1, 2048), 1), "timeout": (17, U32, 1), "family": (18, U8, 1),
     "alpn": (19, String(1, 255), 8), "tls name": (20, String(), 1), "hand-over": (21, U8, 1),
     "header": (22, String(), 32), "subprotocol": (23, String(1, 255), 8), "count": (24, U32, 1),
-    "as user": (25, String(1, 64), 1),
+    "as user": (25, String(1, 64), 1), "pattern": (26, String(1, 512), 256),
     "code": (32, U32, 1), "stage": (33, U8, 1), "hop": (34, U8, 1), "errno": (35, U32, 1),
     "detail": (36, Printable(0, 255), 1), "warm": (37, U8, 1), "peer": (38, AddressValue(), 1),
     "local": (39, AddressValue(), 1), "tls version": (40, U16, 1),
@@ -191,13 +192,18 @@ class Session:
     """Requests may overlap: connect() only sends; result() waits for the one with its id and keeps what
     else arrives meanwhile."""
 
-    def __init__(self, path, timeout_s=30, version=1):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, path, timeout_s=30, version=1, fd=None):
+        """fd: a session or a grant that was inherited; stays the caller's."""
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET,
+                                    fileno=None if fd is None else os.dup(fd))
         self._kept = []
         try:
-            self.socket.connect(path)
+            if fd is None:
+                self.socket.connect(path)
             self.socket.settimeout(timeout_s)
             self._check_daemon()
+            if fd is not None:
+                self._enter(timeout_s)
             self.send(encode(HELLO, version=version, software="protocol-client/1"))
             self.welcome = self._wait(WELCOME, 0).values
         except BaseException:
@@ -214,6 +220,17 @@ class Session:
             trusted = 0
         if uid not in (0, os.geteuid(), trusted) and not (uid == 65534 and not is_mapped(uid)):
             raise PermissionError(f"the daemon runs as uid {uid}")
+
+    def _enter(self, timeout_s):
+        self.send(encode(OPEN))
+        opened = self._wait(OPENED, 0)
+        if opened.values["code"]:
+            raise SessionError(opened.values["code"], opened.values.get("detail", ""))
+        if opened.fds:
+            self.socket.close()
+            self.socket = socket.socket(fileno=opened.fds[0])
+            self.socket.settimeout(timeout_s)
+            self._check_daemon()
 
     def __enter__(self):
         return self
@@ -245,7 +262,9 @@ class Session:
             if not data:
                 return None
             message = decode(data, fds)
-            must(not fds or message.type == RESULT, "fds that nobody announced")
+            must(not fds or message.type == RESULT or
+                 (message.type in (GRANTED, OPENED) and len(fds) == 1 and not message.values["code"]),
+                 "fds that nobody announced")
         except BaseException:
             for fd in fds:
                 os.close(fd)
@@ -259,7 +278,7 @@ class Session:
             if (message.type, message.id) == (kind, ident):
                 return self._kept.pop(i)
         while message := self.receive():
-            must(message.type in (WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY),
+            must(message.type in (WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY, GRANTED, OPENED),
                  f"message {message.type} to a client")
             if (message.type, message.id) == (kind, ident):
                 return message
@@ -297,6 +316,15 @@ class Session:
         values = self._wait(EXPLAINED, ident).values
         must(("rule" in values and "plan" in values) == (values["code"] == 0), "half an explanation")
         return values
+
+    def grant(self, *patterns, ident=1):
+        """The fd, which is the caller's."""
+        self.send(encode(GRANT, ident, pattern=list(patterns)))
+        message = self._wait(GRANTED, ident)
+        if message.values["code"]:
+            raise SessionError(message.values["code"], message.values.get("detail", ""))
+        must(len(message.fds) == 1, "a grant without its fd")
+        return message.fds[0]
 
     def status(self, ident=1):
         self.send(encode(STATUS, ident))
