@@ -27,4 +27,5 @@ int cmd_connect(const struct command *command, int argc, char **argv);
 int cmd_exec(const struct command *command, int argc, char **argv);
 int cmd_explain(const struct command *command, int argc, char **argv);
 int cmd_fdpass(const struct command *command, int argc, char **argv);
+int cmd_grant(const struct command *command, int argc, char **argv);
 int cmd_status(const struct command *command, int argc, char **argv);

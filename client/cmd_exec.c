@@ -1,9 +1,8 @@
 /* fdial exec: runs a command with the connection among its descriptors.
  *
  * UCSPI (D. J. Bernstein, "UNIX Client-Server Program Interface"): 6 to read, 7 to write, and the
- * addresses in the environment. The command replaces this process, so that its status is ours; the
- * session with the daemon is CLOEXEC and ends there. Where the session came from $FDIAL_FD, that
- * descriptor is the session, so it and the variable are kept from the command too.
+ * addresses in the environment. The session with the daemon is CLOEXEC and ends with exec. Where
+ * $FDIAL_FD is that session and not a grant, it and the variable are kept from the command too.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,7 +14,7 @@
 #include <unistd.h>
 
 #include "client/dial.h"
-#include "client/where.h"
+#include "client/run.h"
 #include "proto/cleanup.h"
 #include "proto/target.h"
 
@@ -64,17 +63,6 @@ static int set_environment(const struct dial *dialled, int fd)
     return set_address("TCPLOCALIP", "TCPLOCALPORT", &local);
 }
 
-static int hide_inherited_session(const struct options *o)
-{
-    struct where where;
-
-    if (o->socket_path || where_find(&where) < 0 || where.inherited_fd < 0)
-        return 0;
-    if (fcntl(where.inherited_fd, F_SETFD, FD_CLOEXEC) < 0 || unsetenv("FDIAL_FD") < 0)
-        return -errno;
-    return 0;
-}
-
 /* dup2 onto itself would leave CLOEXEC on. */
 static int place_fd(int fd, int wanted)
 {
@@ -93,16 +81,6 @@ static int place_fds(int fd, const struct options *o)
     return r < 0 ? r : place_fd(fd, UCSPI_WRITE_FD);
 }
 
-static int run(char **argv)
-{
-    int error;
-
-    execvp(argv[0], argv);
-    error = errno;
-    report_error(EXIT_CANNOT_RUN, argv[0], "%s", strerror(error));
-    return error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
-}
-
 int cmd_exec(const struct command *command, int argc, char **argv)
 {
     CLEANUP(options_deinit) struct options o;
@@ -118,7 +96,7 @@ int cmd_exec(const struct command *command, int argc, char **argv)
         return status;
     r = set_environment(&dialled, fd);
     if (r == 0)
-        r = hide_inherited_session(&o);
+        r = run_hide_inherited_session(dialled.session);
     dialled.session = fdial_close(dialled.session);
     if (r == 0)
         r = place_fds(fd, &o);

@@ -31,7 +31,9 @@ static int explain_open(int error, const char *path, struct problem *p)
                     shown);
         break;
     case EBADF:
-        problem_set(p, status, "daemon", "$FDIAL_FD does not name a socket of the daemon");
+        problem_set(
+            p, status, "daemon",
+            "$FDIAL_FD does not name a grant or a socket of the daemon (closed on the way here?)");
         break;
     case EINVAL:
         problem_set(p, status, "daemon", "--socket or $FDIAL_SOCKET is empty");

@@ -34,12 +34,14 @@ fdial_SOURCES = \
 	client/cmd_exec.c \
 	client/cmd_explain.c \
 	client/cmd_fdpass.c \
+	client/cmd_grant.c \
 	client/cmd_status.c \
 	client/dial.c client/dial.h \
 	client/idn.c client/idn.h \
 	client/main.c \
 	client/options.c client/options.h \
 	client/report.c client/report.h \
+	client/run.c client/run.h \
 	client/where.c client/where.h
 fdial_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(IDN2_CFLAGS) $(OPENSSL_CFLAGS)
 fdial_LDADD = libfdial.la libproto.la $(JANSSON_LIBS) $(IDN2_LIBS) $(OPENSSL_LIBS)

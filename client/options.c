@@ -22,6 +22,7 @@ enum option_number {
     NUMBER_JSON,
     NUMBER_FD,
     NUMBER_AS,
+    NUMBER_ALLOW,
 };
 
 static const struct option long_options[] = {
@@ -35,6 +36,7 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, NUMBER_JSON},
     {"fd", required_argument, NULL, NUMBER_FD},
     {"as", required_argument, NULL, NUMBER_AS},
+    {"allow", required_argument, NULL, NUMBER_ALLOW},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -61,6 +63,8 @@ static void print_help(const struct command *command)
         puts("  --fd N              pass the connection as fd N (default: UCSPI, 6 and 7)");
     if (command->options & OPTION_AS)
         puts("  --as USER           for another user (name or uid)");
+    if (command->options & OPTION_ALLOW)
+        puts("  --allow PATTERN…    targets to allow, like https://*.example.org; may be repeated");
     if (command->options & OPTION_REQUEST)
         fputs(request_help, stdout);
     fputs(common_help, stdout);
@@ -100,6 +104,11 @@ static bool append(const char **strings, size_t *n, size_t max, const char *stri
         return false;
     strings[(*n)++] = string;
     return true;
+}
+
+bool options_add_allow(struct options *o, const char *pattern)
+{
+    return append(o->allow, &o->n_allow, FDIAL_PATTERNS_MAX, pattern);
 }
 
 static bool split_alpn(struct options *o, const char *list)
@@ -152,6 +161,8 @@ static unsigned group_of(int number)
         return OPTION_FD;
     case NUMBER_AS:
         return OPTION_AS;
+    case NUMBER_ALLOW:
+        return OPTION_ALLOW;
     }
     return 0;
 }
@@ -187,6 +198,10 @@ static const char *take_value(struct options *o, int number, const char *value)
         if (parse_number(value, OPTIONS_FD_MAX, &n) < 0)
             return "--fd takes a number, 0 to 65535";
         o->fd = (int)n;
+        break;
+    case NUMBER_ALLOW:
+        if (!options_add_allow(o, value))
+            return OPTIONS_TOO_MANY_PATTERNS;
         break;
     }
     return NULL;

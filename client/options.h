@@ -8,13 +8,16 @@
 #include "client/fdial.h"
 #include "proto/message.h"
 
-#define OPTION_REQUEST 1u /* what shapes a connection: --timeout, --alpn, -4, … */
-#define OPTION_JSON    2u /* --json */
-#define OPTION_FD      4u /* --fd */
-#define OPTION_AS      8u /* --as */
+#define OPTION_REQUEST 1u  /* what shapes a connection: --timeout, --alpn, -4, … */
+#define OPTION_JSON    2u  /* --json */
+#define OPTION_FD      4u  /* --fd */
+#define OPTION_AS      8u  /* --as */
+#define OPTION_ALLOW   16u /* --allow */
 
 #define OPTIONS_TIMEOUT_S_MAX (FDIAL_TIMEOUT_MS_MAX / 1000)
 #define OPTIONS_FD_MAX        65535
+
+#define OPTIONS_TOO_MANY_PATTERNS "more than 256 patterns"
 
 struct options {
     const char *socket_path; /* NULL: found by the library */
@@ -32,6 +35,8 @@ struct options {
     bool is_json;
     int fd; /* -1: not given */
     const char *as_user;
+    const char *allow[FDIAL_PATTERNS_MAX];
+    size_t n_allow;
     char *alpn_text;
 };
 
@@ -41,6 +46,8 @@ struct options {
 bool options_parse(struct options *o, const struct command *command, int argc, char **argv,
                    int *ret_first, int *ret_status);
 void options_deinit(struct options *o);
+/* One pattern more; false where there are too many. */
+bool options_add_allow(struct options *o, const char *pattern);
 
 /* "usage: fdial …" on stderr; returns EXIT_USAGE. */
 int usage_error(const struct command *command, const char *format, ...)

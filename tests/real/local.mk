@@ -3,11 +3,13 @@
 script_tests += tests/real/protocol.py tests/real/nginx.py tests/real/s-server.py \
 	tests/real/ssh.py tests/real/rsync.py tests/real/ucspi.py tests/real/curl-adopt.py \
 	tests/real/sandbox.py tests/real/bare-tcp.py tests/real/bad-certificates.py \
-	tests/real/endings.py
+	tests/real/endings.py \
+	tests/real/grant.py
 EXTRA_DIST += tests/real/protocol_client.py tests/real/peers.py
 
 # Not tests themselves, so not among check_PROGRAMS: what the scripts run.
-noinst_PROGRAMS += tests/real/library-client
+noinst_PROGRAMS += tests/real/library-client tests/real/no-sockets
+tests_real_no_sockets_SOURCES = tests/real/no-sockets.c
 tests_real_library_client_SOURCES = tests/real/library-client.c
 tests_real_library_client_LDADD = libfdial.la
 
