@@ -13,6 +13,7 @@ if not fdialtest.is_root():
 
 DENIED, DENIED_ADDRESS, OVER_LIMIT, KIND, WRONG_NAME, UNKNOWN_ISSUER = 20, 21, 7, 90, 72, 73
 NO_ADDRESS, CONNECT_FAILED = 31, 45
+IP_BIND_ADDRESS_NO_PORT = 24
 OTHER = fdialtest.CLIENT_UID
 FAR = rig.FarSide()
 PUBLIC, PRIVATE = rig.FAR_PUBLIC[0], rig.FAR_PRIVATE[0]
@@ -162,6 +163,10 @@ class Source(Rules):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         return self.serve(FAR.do(fdialtest.Echo, host=address, family=family))
 
+    def assert_bound_without_port(self, daemon, target):
+        with contextlib.closing(self.session(daemon).dial(target)) as s:
+            self.assertEqual(s.getsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT), 1)
+
     def test_address(self):
         origin = self.serve_far()
         target = f"tcp://{PUBLIC}:{origin.port}"
@@ -169,6 +174,7 @@ class Source(Rules):
         self.assertEqual(self.from_where(free, origin, target), rig.NEAR_SIDE)
         bound = self.daemon(rule(addresses='"public"', source=f'"{SOURCE_4}"'))
         self.assertEqual(self.from_where(bound, origin, target), SOURCE_4)
+        self.assert_bound_without_port(bound, target)
         self.assertEqual(self.from_where(bound, origin, f"tcp://both.test:{origin.port}"), SOURCE_4)
         m = self.explained(bound, target)
         self.assertIn(f"connect({origin.port} from {SOURCE_4})", m.text(rig.PLAN))
@@ -181,6 +187,7 @@ class Source(Rules):
         daemon = self.daemon(rule(addresses='"public"', source=f'"{SOURCE_6}"'))
         target = f"tcp://[{rig.FAR_PUBLIC[1]}]:{origin.port}"
         self.assertEqual(self.from_where(daemon, origin, target), SOURCE_6)
+        self.assert_bound_without_port(daemon, target)
         self.assertEqual(self.from_where(daemon, origin, f"tcp://both.test:{origin.port}"), SOURCE_6)
 
     def test_other_family(self):

@@ -360,6 +360,14 @@ START_TEST(test_explain)
     free(rule);
     free(plan);
     fake_expect(&f, WIRE_EXPLAIN, CALL_ID);
+    m.detail = text_of("would be denied");
+    fake_send(&f, message_encode_explained(f.buf, sizeof f.buf, CALL_ID, &m), NULL, 0);
+    ck_assert_int_eq(fdial_explain(f.d, "https://host.test", NULL, &error, &who, &rule, &plan), 0);
+    ck_assert_int_eq(error, 0);
+    ck_assert_str_eq(plan, "resolve > connect (would be denied)");
+    free(who);
+    free(rule);
+    free(plan);
     m = (struct message_explained){.code = ERROR_DENIED, .detail = text_of("no rule")};
     fake_send(&f, message_encode_explained(f.buf, sizeof f.buf, CALL_ID, &m), NULL, 0);
     ck_assert_int_eq(fdial_explain(f.d, "https://host.test", NULL, &error, &who, &rule, &plan), 0);
