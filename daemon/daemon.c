@@ -76,6 +76,17 @@ static void raise_nofile(void)
     }
 }
 
+/* One that was forgotten is a hole. */
+static void warn_of_reporting(const struct config *config)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < config->n_rules; i++)
+        n += config->rules[i].mode == MODE_REPORT;
+    if (n > 0)
+        log_warning("rules that only report, and let through what no rule allows: %u", n);
+}
+
 /* Compared with the start, not with the last reload. */
 static void tell_what_stays(const struct daemon *d, const struct config *config)
 {
@@ -112,6 +123,7 @@ static void reload(struct daemon *d)
         pthread_mutex_unlock(&d->shared.mutex);
         hand_on(d);
         log_notice("configuration reloaded");
+        warn_of_reporting(config);
         tell_what_stays(d, config);
     }
     sd_notify(0, "READY=1");
@@ -200,6 +212,7 @@ static int run(struct daemon *d)
     if (start_workers(d) == 0) {
         log_notice("version " PACKAGE_VERSION ", workers: %u, rules: %zu", d->n_workers,
                    d->shared.config->n_rules);
+        warn_of_reporting(d->shared.config);
         sd_notify(0, "READY=1");
         wait_for_end(d, &signals);
         sd_notify(0, "STOPPING=1");

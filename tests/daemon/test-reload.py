@@ -117,6 +117,43 @@ class Reload(rig.Case):
         self.reload(daemon, "workers = 2\n" + sections + rule(tls='"two"'))
         self.assertEqual(s.connect(target).code, UNKNOWN_ISSUER)
 
+    # ---- rules ----
+
+    def test_report_then_enforce(self):
+        origin = self.serve(fdialtest.Echo())
+        target = f"tcp://127.0.0.1:{origin.port}"
+        narrow = {"allow": '"tcp://127.0.0.2:*"'}
+        daemon = self.start_daemon("workers = 2\n" + rule(mode='"report"', **narrow))
+        daemon.wait_log("only report, .*: 1$")
+        s = self.session(daemon)
+        relay = self.dial(s, target, handover=rig.RELAY)
+        self.reload(daemon, "workers = 2\n" + rule(**narrow))
+        self.ask_all(daemon, target, DENIED)
+        self.assertEqual(s.connect(target).code, DENIED)
+        self.assert_echo(relay)
+        self.assertEqual(daemon.log().count("rules that only report"), 1)
+
+    def test_drop_in(self):
+        origin = self.serve(fdialtest.Echo())
+        target = f"tcp://127.0.0.1:{origin.port}"
+        daemon = self.start_daemon("workers = 2\n")
+        os.mkdir(daemon.config_path + ".d", 0o755)
+        path = daemon.config_path + ".d/10-more.conf"
+        for text, line in (("workers = 3\n", 1), ("# one\n\n" + rule() + "}\n", 11),
+                           (rule() + rule(), 9), (rule(tls='"t"'), 8)):
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+            os.chmod(path, 0o644)
+            self.refuse(daemon, rf"{path}:{line}: ")
+            self.ask_all(daemon, target, DENIED)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(rule())
+        self.reload(daemon)
+        self.ask_all(daemon, target, 0)
+        os.unlink(path)
+        self.reload(daemon)
+        self.ask_all(daemon, target, DENIED)
+
     # ---- names ----
 
     def test_nameservers(self):
