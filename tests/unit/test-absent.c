@@ -28,6 +28,7 @@ enum wish {
     WISH_TWO_RELAYS,
     WISH_MANY_RELAYS,
     WISH_TOO_MANY_RELAYS,
+    WISH_FAST,     /* requests one after the other, without end */
     WISH_IDLE,     /* a relay without data, for ever */
     WISH_FOR_EVER, /* a relay that does not end */
     WISHES,
@@ -83,6 +84,11 @@ static bool is_within_relays(const struct probe *p)
     return p->wish == WISH_TWO_RELAYS || p->wish == WISH_MANY_RELAYS;
 }
 
+static bool is_fast(const struct probe *p)
+{
+    return p->wish == WISH_FAST;
+}
+
 static bool is_idle(const struct probe *p)
 {
     return p->wish == WISH_IDLE;
@@ -111,7 +117,7 @@ static const struct row {
     [KEY_TLS] = {"tls = partner", NULL, is_system_trust},
     [KEY_MAX_PENDING] = {"max-pending = 1", NULL, is_within_pending},
     [KEY_MAX_RELAYS] = {"max-relays = 1", NULL, is_within_relays},
-    [KEY_MAX_RATE] = {"max-rate = \"1/s\"", NULL, NULL}, /* no probe takes time */
+    [KEY_MAX_RATE] = {"max-rate = \"1/s\"", NULL, is_fast},
     [KEY_IDLE_TIMEOUT] = {"idle-timeout = 60", NULL, is_idle},
     [KEY_MAX_LIFETIME] = {"max-lifetime = 60", NULL, is_for_ever},
 };
@@ -171,6 +177,8 @@ static bool is_wish_granted(const struct config *config, const struct rule *rule
         return rule->max_relays >= CONFIG_RELAYS_DEFAULT;
     case WISH_TOO_MANY_RELAYS:
         return rule->max_relays > CONFIG_RELAYS_DEFAULT;
+    case WISH_FAST:
+        return rule->max_rate.n == 0;
     case WISH_IDLE:
         return rule->idle_timeout_us == 0;
     case WISH_FOR_EVER:
