@@ -180,6 +180,25 @@ class Reload(rig.Case):
         self.refuse(daemon, r"fdiald\.conf:2: 'nameservers'", text.format("0"))
         self.assertEqual(self.ask(daemon, f"tcp://a.test:{port}").code, 0)
 
+    def test_hosts(self):
+        """Counts by itself, within a second. (resolv.conf too: tests/unit/test-resolve-life.)"""
+        fdialtest.need_mounts()
+        target = f"tcp://h.test:{self.serve(fdialtest.Echo(host='127.0.0.2')).port}"
+        path = os.path.join(self.directory(), "hosts")
+
+        def write(address):
+            with open(path, "w", encoding="ascii") as f:
+                f.write(f"{address} h.test\n")
+
+        write("127.0.0.2")
+        daemon = self.start_daemon("workers = 2\n" + rule(), wrapper=[
+            "unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', path])
+        self.ask_all(daemon, target, 0)
+        write("127.0.0.3")
+        for _ in range(8):
+            fdialtest.wait_until(lambda: self.ask(daemon, target).code == REFUSED, rig.WAIT_S,
+                                 "the new address")
+
     # ---- what does not change, and what must not grow ----
 
     def test_what_needs_a_restart(self):
