@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "daemon/base/clock.h"
@@ -59,9 +60,15 @@ static void take_config(struct worker *w)
 
 static void reload(struct worker *w)
 {
+    int r;
+
     take_config(w);
-    if (resolver_set_servers(w->front.env.resolver, w->front.config->nameservers) < 0)
-        log_error("out of memory, so the name servers of before are asked");
+    r = resolver_set_servers(w->front.env.resolver, w->front.config->nameservers);
+    if (r < 0)
+        log_error(
+            "the name servers of before are asked, as those of the configuration cannot be set:"
+            " %s",
+            strerror(-r));
     atomic_store(&w->reloaded_to, w->front.config);
     sem_post(&w->reloaded);
 }

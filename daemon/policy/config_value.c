@@ -132,6 +132,16 @@ static bool is_nameserver(const char *text)
     return port[0] == ':' && port_parse(port + 1, (size_t)(end - port - 1), &ignored) == 0;
 }
 
+/* Writes it behind the ones before. c-ares wants no brackets where there is no port. */
+static size_t add_nameserver(char *to, size_t size, const char *text, bool is_first)
+{
+    size_t n = strlen(text);
+    bool is_bare = text[0] == '[' && text[n - 1] == ']';
+
+    return (size_t)snprintf(to, size, "%s%.*s", is_first ? "" : ",", (int)(is_bare ? n - 2 : n),
+                            is_bare ? text + 1 : text);
+}
+
 int config_parse_nameservers(const struct value_list *list, char **ret,
                              char error[CONFIG_ERROR_MAX])
 {
@@ -151,7 +161,7 @@ int config_parse_nameservers(const struct value_list *list, char **ret,
     if (!joined)
         return config_fail(-ENOMEM, error, "out of memory");
     for (size_t i = 0; i < list->n; i++)
-        n += (size_t)snprintf(joined + n, size - n, "%s%s", i > 0 ? "," : "", list->values[i].text);
+        n += add_nameserver(joined + n, size - n, list->values[i].text, i == 0);
     *ret = TAKE_PTR(joined);
     return 0;
 }

@@ -141,6 +141,16 @@ START_TEST(test_every_key)
 }
 END_TEST
 
+START_TEST(test_nameservers)
+{
+    struct config *config = parse("nameservers = { \"[2001:db8::1]\", '192.0.2.1', \"::1\",\n"
+                                  "  \"[2001:db8::2]\", \"[::]:1\" }");
+
+    ck_assert_str_eq(config->nameservers, "2001:db8::1,192.0.2.1,::1,2001:db8::2,[::]:1");
+    config_unref(config);
+}
+END_TEST
+
 START_TEST(test_sources)
 {
     static const char *const sources[] = {"192.0.2.7", "127.0.0.2", "2001:db8::7",
@@ -495,6 +505,7 @@ int main(void)
     tcase_add_test(values, test_defaults);
     tcase_add_test(values, test_every_key);
     tcase_add_test(values, test_accepted);
+    tcase_add_test(values, test_nameservers);
     tcase_add_test(values, test_sources);
     tcase_add_test(values, test_lines);
     tcase_add_test(values, test_builtin);

@@ -194,6 +194,12 @@ START_TEST(test_set_servers)
     ck_assert_str_eq(p.text, "192.0.2.1");
     ck_assert_str_eq(resolve("slow.example"), "192.0.2.2");
 
+    /* Every form that the configuration gives. */
+    ck_assert_int_eq(resolver_set_servers(rig.resolver,
+                                          "[::1]:53,2001:db8::1,192.0.2.1,192.0.2.1:5,"
+                                          "::ffff:192.0.2.1,::1:53"),
+                     0);
+    ck_assert_int_eq(resolver_set_servers(rig.resolver, other), 0);
     ck_assert_int_eq(resolver_set_servers(rig.resolver, "nonsense"), -EINVAL);
     ck_assert_str_eq(resolve("again.example"), "192.0.2.2");
     ck_assert_int_eq(resolver_set_servers(rig.resolver, NULL), 0);
