@@ -113,6 +113,18 @@ class Report(Rules):
         self.dial(s, target, handover=rig.RELAY)
         self.assertEqual(s.connect(target, handover=rig.RELAY).code, OVER_LIMIT)
 
+    def test_grants_are_not_widened(self):
+        target = f"tcp://127.0.0.1:{self.serve(fdialtest.Echo()).port}"
+        daemon = self.daemon(self.watching())
+        with contextlib.closing(self.session(daemon).grant(target)) as grant:
+            with contextlib.closing(grant.open()) as inside:
+                m = inside.connect("tcp://127.0.0.3:1")
+                self.assertEqual((m.code, m.stage), (DENIED, "policy"), m)
+                self.assertNotIn("would be denied", daemon.log())
+                with contextlib.closing(inside.dial(target)) as s:
+                    self.assert_echo(s)
+        daemon.wait_log(f"{target}: would be denied")
+
     def test_unix_sockets_need_a_pattern(self):
         path = os.path.join(self.directory(), "s")
         origin = self.serve(fdialtest.Echo(path=path))
