@@ -1,4 +1,4 @@
-/* One multishot accept. When it ends on an error that may pass (EMFILE, ENFILE, ENOMEM), it is
+/* One accept at a time. When it ends on an error that may pass (EMFILE, ENFILE, ENOMEM), it is
  * armed again after a pause; the connections wait in the backlog meanwhile. */
 #include "daemon/front/listener.h"
 
@@ -13,10 +13,11 @@ static void accepted(struct op *op, int res, uint32_t flags)
     struct listener *l = container_of(op, struct listener, accept_op);
     struct ring *ring = l->front->env.ring;
 
+    (void)op;
     (void)flags;
     if (res >= 0)
         peer_new_consume_fd(l->front, res, l->name);
-    if (op_is_pending(op) || l->is_stopped)
+    if (l->is_stopped)
         return;
     if (res >= 0 || res == -ECONNABORTED || res == -EAGAIN || res == -EINTR) {
         ring_accept(ring, &l->accept_op, l->fd);

@@ -106,7 +106,7 @@ void ring_accept(struct ring *ring, struct op *op, int fd)
 
     if (!sqe)
         return;
-    io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
     io_uring_sqe_set_data(sqe, op);
 }
 

@@ -94,7 +94,7 @@ uint64_t ring_ops(const struct ring *ring);
 void ring_socket(struct ring *ring, struct op *op, int family, int type, int protocol);
 /* The address is copied. */
 void ring_connect(struct ring *ring, struct op *op, int fd, const struct sockaddr *sa, socklen_t n);
-/* Multishot: calls back for each connection with its fd until !op_is_pending. */
+/* One connection, and so one in each turn, however many knock: multishot would take all at once. */
 void ring_accept(struct ring *ring, struct op *op, int fd);
 void ring_recv(struct ring *ring, struct op *op, int fd, void *buf, size_t n, int flags);
 void ring_send(struct ring *ring, struct op *op, int fd, const void *buf, size_t n, int flags);

@@ -108,6 +108,32 @@ static int listen_on_loopback(struct sockaddr_in *ret_sa)
 }
 
 /* The caller's address may be gone, or another, when the turn submits. */
+START_TEST(test_one_connection_an_accept)
+{
+    struct sockaddr_in sa;
+    CLEANUP(fd_closep) int listener = listen_on_loopback(&sa);
+    struct probe p = probe_make();
+    int clients[4];
+
+    for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(connect(clients[i], (struct sockaddr *)&sa, sizeof sa), 0);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+        ring_accept(ring, &p.op, listener);
+        run_until_done(&p);
+        ck_assert_int_ge(p.res, 0);
+        fd_close(p.res);
+    }
+    ring_accept(ring, &p.op, listener);
+    ring_cancel(ring, &p.op);
+    run_until_done(&p);
+    ck_assert_int_eq(p.res, -ECANCELED);
+    for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+        close(clients[i]);
+}
+END_TEST
+
 START_TEST(test_connect_copies_the_address)
 {
     struct sockaddr_in wanted[2], sa, peer;
@@ -490,6 +516,7 @@ int main(void)
     tcase_add_test(tcase, test_oversized_message_is_marked);
     tcase_add_test(tcase, test_more_messages_than_buffers);
     tcase_add_test(tcase, test_timers_fire_in_order);
+    tcase_add_test(tcase, test_one_connection_an_accept);
     tcase_add_test(tcase, test_one_heavy_task_a_turn);
     tcase_add_test(tcase, test_cheap_before_heavy);
     tcase_add_test(tcase, test_heavy_tasks_take_turns);
