@@ -48,10 +48,10 @@ class Flood:
         argv = on_cpu(rig, rig.origin_cpu, [program, "fdial", "--flood", "--tls", "--port", str(tls_port),
                                             "--depth", str(depth)], is_idle=True)
         env = fdialtest.built_environment({"FDIAL_SOCKET": daemon.socket})
+        self.start = time.monotonic()
         self.processes = [fdialtest.popen(argv, uid=FLOOD_UID, stdin=subprocess.PIPE,
                                           stdout=subprocess.PIPE, env=env)
                           for _ in range(FLOOD_SESSIONS)]
-        self.start = time.monotonic()
 
     def stop(self):
         """Connections and refusals a second."""
