@@ -5,6 +5,7 @@ script_tests += \
 	tests/daemon/test-fairness.py \
 	tests/daemon/test-grants.py \
 	tests/daemon/test-hostile-client.py \
+	tests/daemon/test-hostile-daemon.py \
 	tests/daemon/test-hostile-limits.py \
 	tests/daemon/test-hostile-origin.py \
 	tests/daemon/test-identity.py \
