@@ -14,7 +14,8 @@ script_tests += \
 	tests/daemon/test-policy.py \
 	tests/daemon/test-relay.py \
 	tests/daemon/test-reload.py \
-	tests/daemon/test-rules.py
+	tests/daemon/test-rules.py \
+	tests/daemon/test-seal.py
 
 EXTRA_DIST += tests/daemon/rig.py
 
