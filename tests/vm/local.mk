@@ -5,7 +5,7 @@ vm_programs = $(vm_test_programs) fdiald fdial
 EXTRA_PROGRAMS += $(vm_test_programs)
 CLEANFILES += $(vm_test_programs)
 
-tests_vm_seal_test_SOURCES = tests/vm/seal-test.c
+tests_vm_seal_test_SOURCES = tests/vm/seal-test.c tests/vm/attacks.h
 tests_vm_seal_test_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_vm_seal_test_LDADD = $(URING_LIBS)
 
@@ -15,7 +15,8 @@ check-vm: $(vm_programs)
 .PHONY: check-vm
 
 EXTRA_DIST += tests/vm/vm.py tests/vm/machine.py tests/vm/init.sh \
-	tests/vm/guest/tap.sh tests/vm/guest/10-seal.sh tests/vm/guest/20-daemon.sh
+	tests/vm/guest/tap.sh tests/vm/guest/10-seal.sh tests/vm/guest/20-daemon.sh \
+	tests/vm/guest/30-no-seal.sh
 clean-local: clean-vm
 clean-vm:
 	-rm -rf tests/vm/cache tests/vm/vm.log tests/vm/vm.trs tests/vm/suite.log

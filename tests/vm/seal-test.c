@@ -14,7 +14,6 @@
  *   seal-test --serve PORT   an echo service on 127.0.0.1, until it is killed
  */
 #include <errno.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -32,7 +31,8 @@
 
 #include <arpa/inet.h>
 #include <grp.h>
-#include <liburing.h>
+
+#include "tests/vm/attacks.h"
 
 #define HOLDER_UID 65534
 /* As the kernel has it; <netinet/tcp.h> and <linux/tcp.h> exclude each other. */
@@ -106,72 +106,6 @@ static socklen_t loopback(struct sockaddr_storage *ret, int family, uint16_t por
     if (is_mapped)
         check(inet_pton(AF_INET6, "::ffff:127.0.0.1", &in6->sin6_addr) - 1, "inet_pton");
     return sizeof(*in6);
-}
-
-/* ---- attacks: 0 or -errno ---- */
-
-static int try_disconnect(int fd)
-{
-    struct sockaddr none = {.sa_family = AF_UNSPEC};
-
-    return connect(fd, &none, sizeof(none)) < 0 ? -errno : 0;
-}
-
-static int try_connect(int fd, const struct sockaddr_storage *to)
-{
-    return connect(fd, (const void *)to, sizeof(*to)) < 0 ? -errno : 0;
-}
-
-static int try_bind(int fd, int family)
-{
-    struct sockaddr_storage any = {.ss_family = family};
-
-    return bind(fd, (void *)&any, sizeof(any)) < 0 ? -errno : 0;
-}
-
-static int try_listen(int fd)
-{
-    return listen(fd, 1) < 0 ? -errno : 0;
-}
-
-static int try_fastopen(int fd, const struct sockaddr_storage *to)
-{
-    ssize_t n = sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL | MSG_DONTWAIT, (const void *)to,
-                       sizeof(*to));
-
-    return n < 0 ? -errno : 0;
-}
-
-/* IPV6_ADDRFORM turns an IPv6 socket with a mapped address into an IPv4 one, new operations and
- * all. */
-static int try_addrform(int fd)
-{
-    int family = AF_INET;
-
-    return setsockopt(fd, IPPROTO_IPV6, IPV6_ADDRFORM, &family, sizeof(family)) < 0 ? -errno : 0;
-}
-
-static int try_ring_disconnect(int fd)
-{
-    struct sockaddr none = {.sa_family = AF_UNSPEC};
-    struct io_uring ring;
-    struct io_uring_sqe *sqe;
-    struct io_uring_cqe *cqe;
-    int r = io_uring_queue_init(4, &ring, 0);
-
-    if (r < 0) {
-        printf("Bail out! io_uring_queue_init: %s\n", strerror(-r));
-        exit(99);
-    }
-    sqe = io_uring_get_sqe(&ring);
-    if (!sqe)
-        abort();
-    io_uring_prep_connect(sqe, fd, &none, sizeof(none));
-    check(io_uring_submit_and_wait(&ring, 1), "io_uring_submit");
-    check(io_uring_peek_cqe(&ring, &cqe), "io_uring_peek_cqe");
-    r = cqe->res;
-    io_uring_queue_exit(&ring);
-    return r;
 }
 
 /* "ping" there and back. */
@@ -371,9 +305,51 @@ static void test_sealed(const struct holder *h, int family)
     expect("sealed: bind", try_bind(fd, family), -EINVAL);
     expect("sealed: listen", try_listen(fd), -EINVAL);
     expect("sealed: MSG_FASTOPEN elsewhere", try_fastopen(fd, elsewhere(h, family)), -EINVAL);
-    expect("sealed: the seal a second time",
-           setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3) < 0 ? -errno : 0, -EEXIST);
+    expect("sealed: connect elsewhere through io_uring",
+           try_ring_connect(fd, elsewhere(h, family), sizeof(struct sockaddr_storage)), -EINVAL);
+    expect("sealed: accept", try_accept(fd), -EINVAL);
+    expect("sealed: open anew through /proc", try_reopen(fd), -ENXIO);
+    expect("sealed: TCP_REPAIR", try_repair(fd), -EPERM);
+    expect("sealed: the seal a second time", try_ulp(fd, "tls"), -EEXIST);
+    expect_refusal("sealed: another protocol over it", try_ulp(fd, "espintcp"));
+    expect_refusal("sealed: no protocol over it", try_ulp(fd, ""));
     expect("sealed: data still flows", try_echo(fd), 0);
+    close(fd);
+}
+
+/* Whatever the holder sets on it, the socket stays with its peer. */
+static void test_options(const struct holder *h, int family)
+{
+    struct socket_option options[SOCKET_OPTIONS];
+    size_t n = socket_options(options);
+    int fd = get_socket(h, ORDER_SEALED, family);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct socket_option *o = &options[i];
+        int r = setsockopt(fd, o->level, o->option, o->value, o->size) < 0 ? -errno : 0;
+        int disconnected = try_disconnect(fd), connected = try_connect(fd, elsewhere(h, family));
+        int bound = try_bind(fd, family), listening = try_listen(fd);
+
+        report(disconnected < 0 && connected < 0 && bound < 0 && listening < 0,
+               "sealed, with %s (%s): nothing more", o->name, r < 0 ? strerrorname_np(-r) : "set");
+    }
+    expect("sealed, with all of them: data flows", try_echo(fd), 0);
+    close(fd);
+}
+
+/* With keys of the holder's own it is kernel TLS, which nobody at the other end speaks. */
+static void test_keys(const struct holder *h, int family)
+{
+    static const int directions[] = {TLS_TX, TLS_RX};
+    int fd = get_socket(h, ORDER_HELD, family);
+
+    for (size_t i = 0; i < 2; i++) {
+        expect("keys: set", try_keys(fd, directions[i]), 0);
+        expect("keys: disconnect", try_disconnect(fd), -EOPNOTSUPP);
+        expect_refusal("keys: connect elsewhere", try_connect(fd, elsewhere(h, family)));
+        expect_refusal("keys: bind", try_bind(fd, family));
+        expect_refusal("keys: listen", try_listen(fd));
+    }
     close(fd);
 }
 
@@ -396,6 +372,9 @@ static void attack(const char *state, int fd, int family, const struct sockaddr_
         else
             ATTACK("bind", try_bind(fd, family));
         ATTACK("listen", try_listen(fd));
+        ATTACK("disconnect through io_uring", try_ring_disconnect(fd));
+        ATTACK("connect elsewhere through io_uring", try_ring_connect(fd, to, sizeof(*to)));
+        ATTACK("accept", try_accept(fd));
 #undef ATTACK
     }
 }
@@ -452,13 +431,18 @@ static void test_mapped(const struct holder *h)
     close(fd);
 }
 
-#define CHECKS_BARE   7
-#define CHECKS_SEALED 9
-#define CHECKS_STATES 50
-#define CHECKS_MAPPED 4
-#define CHECKS_FIRST  1
-#define CHECKS_GIVEN  14
-#define CHECKS        (CHECKS_FIRST + 2 * (CHECKS_BARE + CHECKS_SEALED + CHECKS_STATES) + CHECKS_MAPPED)
+#define CHECKS_BARE    7
+#define CHECKS_SEALED  15
+#define CHECKS_STATES  80
+#define CHECKS_OPTIONS (SOCKET_OPTIONS + 1)
+#define CHECKS_KEYS    10
+#define CHECKS_MAPPED  4
+#define CHECKS_FIRST   1
+#define CHECKS_GIVEN   20
+#define CHECKS                                                                                     \
+    (CHECKS_FIRST +                                                                                \
+     2 * (CHECKS_BARE + CHECKS_SEALED + CHECKS_STATES + CHECKS_OPTIONS + CHECKS_KEYS) +            \
+     CHECKS_MAPPED)
 
 static int run_holder(const struct holder *h)
 {
@@ -479,6 +463,8 @@ static int run_holder(const struct holder *h)
         test_bare(h, families[i]);
         test_sealed(h, families[i]);
         test_states(h, families[i]);
+        test_options(h, families[i]);
+        test_keys(h, families[i]);
     }
     test_mapped(h);
     if (n_cases != CHECKS) {
