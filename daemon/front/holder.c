@@ -12,8 +12,9 @@
  * SO_PEERPIDFD gives the pidfd of the process that connected. Before Linux 6.5, pidfd_open(2) gives
  * that of the process which has its id now. The start time in /proc would not tell them apart: it
  * is in units of 10 ms, and nobody has noted when the socket was connected. But a message sent
- * later proves it, as its sender must have that id while that process lives. What was in the socket
- * before proves nothing; only hello may have been. */
+ * later comes from that process, as its sender must have that id while it lives; and if that is not
+ * the one that connected, it must at least have all the same rights (identity_is_of()). What was in
+ * the socket before could be from anybody; only hello may have been. */
 #include "daemon/front/holder.h"
 
 #include <errno.h>
@@ -65,8 +66,11 @@ int holder_init_by_pid(struct holder *holder, int socket)
         close(pidfd);
         return r;
     }
-    *holder =
-        (struct holder){.pid = pid, .pidfd = pidfd, .is_opener = true, .n_early = (size_t)n_early};
+    *holder = (struct holder){.pid = pid,
+                              .pidfd = pidfd,
+                              .is_opener = true,
+                              .is_by_id = true,
+                              .n_early = (size_t)n_early};
     return 0;
 }
 

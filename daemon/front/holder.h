@@ -12,6 +12,7 @@ struct holder {
     pid_t pid;
     int pidfd;
     bool is_opener;      /* it connected the socket itself */
+    bool is_by_id;       /* says its process id alone: what else it is has to be compared */
     bool has_ended;      /* seen at the last look */
     uint64_t checked_us; /* the turn of that look */
     size_t n_early;      /* bytes in the socket whose sender may be an earlier process of that id */

@@ -22,6 +22,7 @@
 #endif
 
 #define PASSWD_BUFFER 16384
+#define STATUS_SIZE   8192 /* of /proc/PID/status without the groups */
 
 static int read_groups(int socket, gid_t **ret_groups, size_t *ret_n)
 {
@@ -98,14 +99,14 @@ int identity_new(struct identity **ret, int socket, const char *listener)
 }
 
 /* Returns false when it does not fit, too. */
-static bool read_cgroup_file(pid_t pid, char *buffer, size_t size, size_t *ret_n)
+static bool read_proc(pid_t pid, const char *name, char *buffer, size_t size, size_t *ret_n)
 {
     char path[sizeof "/proc//cgroup" + 3 * sizeof pid];
     CLEANUP(fd_closep) int fd = -1;
     size_t n = 0;
     ssize_t r;
 
-    snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -117,6 +118,50 @@ static bool read_cgroup_file(pid_t pid, char *buffer, size_t size, size_t *ret_n
     return true;
 }
 
+/* The numbers of a line of /proc/PID/status. */
+static const char *find_numbers(const char *status, const char *key)
+{
+    const char *line = strstr(status, key);
+
+    return line ? line + strlen(key) : "";
+}
+
+/* The second of four is the effective id, as in SO_PEERCRED. */
+static bool has_effective_id(const char *status, const char *key, uint32_t id)
+{
+    unsigned real, effective;
+
+    return sscanf(find_numbers(status, key), "%u %u", &real, &effective) == 2 && effective == id;
+}
+
+/* In both places they are in the kernel's order. */
+static bool has_groups(const char *status, const gid_t *groups, size_t n)
+{
+    const char *next = find_numbers(status, "\nGroups:");
+
+    for (size_t i = 0; i < n; i++) {
+        char *end;
+
+        if (strtoul(next, &end, 10) != groups[i] || end == next)
+            return false;
+        next = end;
+    }
+    return next[strspn(next, "\t ")] == '\n';
+}
+
+bool identity_is_of(const struct identity *identity, struct holder *holder)
+{
+    size_t n, size = STATUS_SIZE + identity->n_groups * sizeof " 4294967295";
+    CLEANUP(freep) char *status = malloc(size);
+
+    if (!status || !read_proc(holder->pid, "status", status, size, &n) || !holder_look(holder))
+        return false;
+    status[n] = '\0';
+    return has_effective_id(status, "\nUid:", identity->uid) &&
+           has_effective_id(status, "\nGid:", identity->gid) &&
+           has_groups(status, identity->groups, identity->n_groups);
+}
+
 void identity_read_cgroup(struct identity *identity, struct holder *holder)
 {
     char text[CGROUP_FILE_MAX], path[CGROUP_PATH_MAX + 1], unit[UNIT_NAME_MAX + 1];
@@ -125,7 +170,7 @@ void identity_read_cgroup(struct identity *identity, struct holder *holder)
     if (identity->has_cgroup || !holder->is_opener)
         return;
     identity->has_cgroup = true;
-    if (!read_cgroup_file(holder->pid, text, sizeof text, &n) || !holder_look(holder) ||
+    if (!read_proc(holder->pid, "cgroup", text, sizeof text, &n) || !holder_look(holder) ||
         !cgroup_parse_file(text, n, path))
         return;
     identity->cgroup = strdup(path);

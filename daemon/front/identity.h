@@ -10,6 +10,9 @@
 
 /* Reads the identity of the one who connected. Returns 0 or -errno. */
 int identity_new(struct identity **ret, int socket, const char *listener);
+/* Whether /proc shows the same ids and groups of the holder: for one that is known by its process
+ * id alone. */
+bool identity_is_of(const struct identity *identity, struct holder *holder);
 /* Reads the cgroup and the unit, once; to be called before the first who asks for them. Only for
  * the process that opened the session itself, while it lives: else they stay unknown. */
 void identity_read_cgroup(struct identity *identity, struct holder *holder);

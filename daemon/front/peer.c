@@ -50,6 +50,8 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
         r = identity_new(&peer->identity, fd, listener);
     if (r == 0)
         r = holder_init(&peer->holder, fd);
+    if (r == 0 && peer->holder.is_by_id && !identity_is_of(peer->identity, &peer->holder))
+        r = -ESRCH;
     if (r == -ESRCH)
         return ERROR_WRONG_SENDER;
     if (r < 0)

@@ -268,6 +268,54 @@ START_TEST(test_cgroup)
 }
 END_TEST
 
+/* The process that has the id must have the rights that the socket has. */
+START_TEST(test_same_rights)
+{
+    struct identity *identity = NULL;
+    struct holder holder = {0};
+    struct child child;
+    gid_t *groups;
+    size_t n;
+
+    start_child(&child, "", false);
+    ck_assert_int_eq(identity_new(&identity, child.socket, NULL), 0);
+    ck_assert_int_eq(holder_init_by_pid(&holder, child.socket), 0);
+    ck_assert(holder.is_by_id);
+    ck_assert(identity_is_of(identity, &holder));
+    identity->uid++;
+    ck_assert(!identity_is_of(identity, &holder));
+    identity->uid--;
+    identity->gid++;
+    ck_assert(!identity_is_of(identity, &holder));
+    identity->gid--;
+    groups = identity->groups;
+    n = identity->n_groups;
+    identity->groups = calloc(n + 1, sizeof *groups);
+    ck_assert_ptr_nonnull(identity->groups);
+    if (n > 0)
+        memcpy(identity->groups, groups, n * sizeof *groups);
+    ck_assert(identity_is_of(identity, &holder));
+    identity->groups[n] = 4294967294;
+    identity->n_groups = n + 1;
+    ck_assert(!identity_is_of(identity, &holder));
+    identity->n_groups = n;
+    if (n > 0) {
+        identity->groups[n - 1]++;
+        ck_assert(!identity_is_of(identity, &holder));
+        identity->groups[n - 1]--;
+        identity->n_groups = n - 1;
+        ck_assert(!identity_is_of(identity, &holder));
+        identity->n_groups = n;
+    }
+    ck_assert(identity_is_of(identity, &holder));
+    end_child(&child, false);
+    ck_assert(!identity_is_of(identity, &holder));
+    free(groups);
+    identity_unref(identity);
+    close_child(&child, &holder);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("holder");
@@ -280,6 +328,7 @@ int main(void)
     tcase_add_test(tcase, test_early);
     tcase_add_test(tcase, test_sender);
     tcase_add_loop_test(tcase, test_cgroup, 0, 4);
+    tcase_add_test(tcase, test_same_rights);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }
