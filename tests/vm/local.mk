@@ -1,11 +1,14 @@
 # `make check-vm`: the guest scripts in an emulated machine whose kernel has kernel TLS. Programs named
 # in vm_programs are found in the guest's $PATH.
-vm_test_programs = tests/vm/seal-test
+vm_test_programs = tests/vm/heir-test tests/vm/seal-test
 vm_programs = $(vm_test_programs) fdiald fdial
 EXTRA_PROGRAMS += $(vm_test_programs)
 CLEANFILES += $(vm_test_programs)
 
 tests_vm_seal_test_SOURCES = tests/vm/seal-test.c tests/vm/attacks.h
+tests_vm_heir_test_SOURCES = tests/vm/heir-test.c
+
+tests_vm_seal_test_SOURCES = tests/vm/seal-test.c
 tests_vm_seal_test_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_vm_seal_test_LDADD = $(URING_LIBS)
 
@@ -17,6 +20,7 @@ check-vm: $(vm_programs)
 EXTRA_DIST += tests/vm/vm.py tests/vm/machine.py tests/vm/init.sh \
 	tests/vm/guest/tap.sh tests/vm/guest/10-seal.sh tests/vm/guest/20-daemon.sh \
 	tests/vm/guest/30-no-seal.sh
+	tests/vm/guest/30-identity.sh
 clean-local: clean-vm
 clean-vm:
 	-rm -rf tests/vm/cache tests/vm/vm.log tests/vm/vm.trs tests/vm/suite.log
