@@ -240,6 +240,8 @@ static struct grant *start(struct peer *peer, struct narrowing *narrowing, struc
     }
     grant->front = peer->front;
     grant->sending_fd = -1;
+    /* Now or never: those who use the grant are others, in other cgroups. */
+    identity_read_cgroup(peer->identity, &peer->holder);
     grant->identity = identity_ref(peer->identity);
     grant->narrowing = narrowing;
     grant->user = user_get(peer->front, peer->user->uid);

@@ -6,7 +6,7 @@ if [ ! -e /fdial/guest/tap.sh ] || ! systemd-detect-virt --quiet --container; th
     exit 1
 fi
 . /fdial/guest/tap.sh
-plan 37
+plan 39
 
 export LC_ALL=C SYSTEMD_COLORS=0
 socket=/run/fdial/fdial.sock
@@ -169,7 +169,8 @@ check 'the refusal, information' has_message 6 "$second"
 # ---- recognised by unit and cgroup: all of them the same user ----
 cat >>$config <<END
 rule "unit" {
-  client    = { "unit:ci-runner.service", "unit:ci@1.service", "unit:ci-runner.scope" }
+  client    = { "unit:ci-runner.service", "unit:ci@1.service", "unit:ci-runner.scope",
+                "unit:granted.service" }
   allow     = "$second"
   addresses = { "loopback" }
 }
@@ -181,6 +182,10 @@ rule "slice" {
 END
 for unit in ci-runner ci@ other; do
     write_job /run/systemd/system/$unit.service 'User=client' "$second"
+done
+for unit in granted ungranted; do
+    write_job /run/systemd/system/$unit.service 'User=client' "$second" \
+        "fdial grant --allow $second --"
 done
 write_job /run/systemd/system/in-slice.service 'User=client
 Slice=ci-jobs.slice' "$second"
@@ -202,6 +207,8 @@ check 'an instance' does_job ci@1.service allowed 'unit ci@1.service'
 check 'another instance' does_job ci@2.service denied 'unit ci@2.service'
 check 'a slice below the one that a rule names' does_job in-slice.service allowed \
     'unit in-slice.service cgroup /.*ci.slice/ci-jobs.slice/in-slice.service$'
+check 'a grant has the unit of its maker' does_job granted.service allowed 'unit granted.service'
+check 'also where no rule names that' does_job ungranted.service denied 'unit ungranted.service'
 check "the user's own service manager" systemctl start user@12345.service
 check 'he names a unit like it' does_user_job ci-runner.service \
     'unit user@12345.service cgroup /.*/user@12345.service/.*ci-runner.service$'
