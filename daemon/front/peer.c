@@ -81,7 +81,8 @@ static const char *refusal_detail(enum error_code code)
 {
     if (code == ERROR_OVER_LIMIT)
         return "too many sessions";
-    return code == ERROR_WRONG_SENDER ? "the process that connected has ended" : "";
+    return code == ERROR_WRONG_SENDER ? "the process that connected has ended, or /proc hides it"
+                                      : "";
 }
 
 enum error_code peer_check_room(const struct front *front)
