@@ -14,7 +14,7 @@ struct grant {
     struct list node; /* in front->grants */
     struct front *front;
     int fd;
-    struct identity *identity; /* of the maker of the first grant */
+    struct identity *identity; /* of the maker of the first grant, as it was then */
     struct narrowing *narrowing;
     struct user *user;    /* the maker */
     struct charge charge; /* this grant, to him */

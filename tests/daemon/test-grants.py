@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import socket
+import subprocess
 import threading
 
 import fdialtest
@@ -197,6 +198,41 @@ class Grants(rig.Case):
             self.assertEqual(inside.connect(self.elsewhere).detail, NOT_COVERED)
         grant.close()
         self.assertEqual(self.code(inside, self.target), 0)  # and a session survives its grant
+        deeper = self.open(self.grant(inside))
+        self.assertEqual(self.code(deeper, self.target), 0)
+
+    def in_cgroup_file_system(self, script):
+        """Whether the script could be done, in the root of the unified hierarchy."""
+        mount = f"mount -t cgroup2 none {self.directory()} && cd $_ && "
+        return subprocess.run(["unshare", "-m", "bash", "-c", mount + script], check=False,
+                              stderr=subprocess.DEVNULL).returncode == 0
+
+    def test_cgroup_of_the_maker(self):
+        """It is as when the grant was made, though no rule asked for it then."""
+        fdialtest.need_root()
+        name = f"fdial-test-{os.getpid()}"
+        if not self.in_cgroup_file_system(f"mkdir {name}"):
+            fdialtest.skip("no cgroups can be made here")
+        self.addCleanup(self.in_cgroup_file_system, f"rmdir {name}")
+        daemon = self.start()
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def make():
+            assert self.in_cgroup_file_system(f"echo {os.getpid()} >{name}/cgroup.procs")
+            with contextlib.closing(rig.Session(daemon.socket)) as s:
+                socket.send_fds(there, [b"x"], s.ask_grant(self.target).fds)
+
+        self.assertEqual(self.call_as(None, make), "None")
+        _, fds, _, _ = socket.recv_fds(here, 1, 1)
+        here.close()
+        there.close()
+        grant = self.keep(rig.Grant(fds[0]))
+        inside = self.open(grant)
+        for group, code in ("nobody's", DENIED), (name, 0):
+            daemon.write_config("workers = 2\n" + rule(client=f'"cgroup:/{group}"'))
+            daemon.reload()
+            fdialtest.wait_until(lambda: self.code(inside, self.target) == code, rig.WAIT_S,  # noqa: B023
+                                 f"what {group} may have")
         deeper = self.open(self.grant(inside))
         self.assertEqual(self.code(deeper, self.target), 0)
 
