@@ -140,7 +140,8 @@ static void front_start(const char *seal)
 
 static bool is_quiet(void)
 {
-    return list_is_empty(&front.peers) && list_is_empty(&front.relays);
+    return list_is_empty(&front.peers) && list_is_empty(&front.grants) &&
+           list_is_empty(&front.relays);
 }
 
 static uint64_t patient_until_us;
@@ -191,16 +192,65 @@ static int client_open(void)
 }
 
 static uint8_t buffer[WIRE_MESSAGE_MAX];
+static bool is_by_grant; /* the session comes from a grant */
+
+static void client_hello(int fd)
+{
+    ssize_t n = message_encode_hello(buffer, sizeof buffer, &(struct message_hello){.version = 1});
+
+    ck_assert_int_eq(send(fd, buffer, (size_t)n, MSG_NOSIGNAL), n);
+}
 
 static void client_request(int fd, const char *target)
 {
     const struct message_connect connect = {.target = text_of(target), .timeout_ms = 5000};
     ssize_t n;
 
-    n = message_encode_hello(buffer, sizeof buffer, &(struct message_hello){.version = 1});
-    ck_assert_int_eq(send(fd, buffer, (size_t)n, MSG_NOSIGNAL), n);
+    client_hello(fd);
     n = message_encode_connect(buffer, sizeof buffer, 1, &connect);
     ck_assert_int_eq(send(fd, buffer, (size_t)n, MSG_NOSIGNAL), n);
+}
+
+/* The fd of the next message that is no welcome; -1 when it has none, or the session ended. */
+static int client_take_fd(int fd)
+{
+    for (;;) {
+        struct wire_reader reader;
+        struct wire_head head;
+        size_t n_fds = 0;
+        int got = -1;
+        ssize_t n = fdmsg_recv(fd, buffer, sizeof buffer, &got, 1, &n_fds, MSG_DONTWAIT);
+
+        if (n == -EAGAIN) {
+            turn();
+            continue;
+        }
+        if (n <= 0)
+            return -1;
+        ck_assert_int_eq(wire_read_head(&reader, buffer, (size_t)n, &head), 0);
+        if (head.type != WIRE_WELCOME)
+            return n_fds > 0 ? got : -1;
+    }
+}
+
+/* A session from a grant, which like its maker's session is closed then; -1: it could not be had.
+ */
+static int client_open_granted(void)
+{
+    const struct message_grant all = {.patterns = {text_of("*://*:*")}, .n_patterns = 1};
+    int maker = client_open(), grant, client = -1;
+    ssize_t n;
+
+    client_hello(maker);
+    n = message_encode_grant(buffer, sizeof buffer, 2, &all);
+    ck_assert_int_eq(send(maker, buffer, (size_t)n, MSG_NOSIGNAL), n);
+    grant = client_take_fd(maker);
+    n = message_encode_open(buffer, sizeof buffer);
+    if (grant >= 0 && send(grant, buffer, (size_t)n, MSG_NOSIGNAL) == n)
+        client = client_take_fd(grant);
+    fd_close(grant);
+    close(maker);
+    return client;
 }
 
 static enum outcome client_result(int fd, int *ret_fd)
@@ -250,18 +300,21 @@ static bool client_use(int fd)
 
 static enum outcome run_once(const char *target, bool *ret_is_complete)
 {
-    int client = client_open(), fd = -1;
-    enum outcome outcome;
+    enum outcome outcome = OUTCOME_SESSION_ENDED;
+    int client, fd = -1;
 
     patient_until_us = clock_now_us() + PATIENCE_US;
-    client_request(client, target);
-    outcome = client_result(client, &fd);
+    client = is_by_grant ? client_open_granted() : client_open();
+    if (client >= 0) {
+        client_request(client, target);
+        outcome = client_result(client, &fd);
+    }
     *ret_is_complete = false;
     if (outcome == OUTCOME_CONNECTED) {
         *ret_is_complete = client_use(fd);
         close(fd);
     }
-    close(client);
+    fd_close(client);
     while (!is_quiet())
         turn();
     /* what is being closed is closed with the next submission */
@@ -315,6 +368,7 @@ static void walk_errors(const char *target, uint64_t ops, size_t fds, size_t *me
             ck_assert_uint_eq(counter_get(&counters.requests_now), 0);
             ck_assert_uint_eq(counter_get(&counters.relays_now), 0);
             ck_assert_uint_eq(counter_get(&counters.sessions_now), 0);
+            ck_assert_uint_eq(counter_get(&counters.grants_now), 0);
             ck_assert_msg(*memory == 0 || allocated() <= *memory + SLACK_BYTES,
                           "op %u, error %d: %zu bytes instead of %zu", (unsigned)n, errors[e],
                           allocated(), *memory);
@@ -372,6 +426,14 @@ START_TEST(test_sealed_socket)
 }
 END_TEST
 
+START_TEST(test_session_from_a_grant)
+{
+    is_by_grant = true;
+    walk_target("off", "tcp", 10);
+    is_by_grant = false;
+}
+END_TEST
+
 START_TEST(test_plain_relay)
 {
     walk_target("required", "tcp", 9);
@@ -423,6 +485,7 @@ int main(int argc, char **argv)
     tcase_set_timeout(tcase, 100);
     tcase_add_test(tcase, test_socket_itself);
     tcase_add_test(tcase, test_sealed_socket);
+    tcase_add_test(tcase, test_session_from_a_grant);
     tcase_add_test(tcase, test_plain_relay);
     tcase_add_test(tcase, test_tls_relay);
     suite_add_tcase(suite, tcase);
