@@ -69,13 +69,14 @@ static void explain_as(struct peer *peer, uint64_t id, const struct identity *id
     struct plan plan;
 
     identity_format(identity, who);
+    if (!peer->narrowing) /* it says nothing about a grant's maker to its holders */
+        m.who = text_of(who);
     if (!request_route(peer->front, identity, peer->narrowing, text, NULL, HANDOFF_ALL, &target,
                        &route, &plan, &failure)) {
-        explain_failure(peer, id, text_of(who), &failure);
+        explain_failure(peer, id, m.who, &failure);
         return;
     }
     plan_format(&plan, &target, plan_text);
-    m.who = text_of(who);
     m.rule = text_of(route.rule->name);
     m.plan = text_of(plan_text);
     if (route.is_reported)

@@ -132,8 +132,10 @@ class Grants(rig.Case):
         inside = self.open(self.grant(self.session(self.start())))
         m = inside.explain(self.target)
         self.assertEqual((m.code, m.text(rig.RULE)), (0, "test"))
+        self.assertNotIn(rig.WHO, m.attributes)  # nobody's business
         m = inside.explain(self.elsewhere)
         self.assertEqual((m.code, m.detail), (DENIED, NOT_COVERED))
+        self.assertNotIn(rig.WHO, m.attributes)
 
     def test_operators_rights_are_not_granted(self):
         """The daemon's own user, who may ask for others and sees the counters, cannot pass that on."""

@@ -137,7 +137,7 @@ ATTRIBUTES = {
     "time": (45, TimeValue(), 32),
     "end": (48, U8, 1), "index": (49, U8, 1), "bytes sent": (50, U64, 1),
     "bytes received": (51, U64, 1),
-    "rule": (56, String(), 1), "plan": (57, String(), 1), "stat": (58, String(), 0xffff),
+    "rule": (56, String(), 1), "plan": (57, String(), 1), "stat": (58, String(), 0xffff), "who": (59, Printable(1, 255), 1),
 }
 NAMES = {number: name for name, (number, _, _) in ATTRIBUTES.items()}
 
