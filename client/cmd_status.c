@@ -1,4 +1,5 @@
-/* fdial status: the daemon's "key=value" lines, as they are or as one JSON object. */
+/* fdial status: the daemon's "key=value" lines, as they are or as one JSON object; or its metrics.
+ */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -72,18 +73,22 @@ int cmd_status(const struct command *command, int argc, char **argv)
         return status;
     if (argc != first)
         return usage_error(command, "no argument is expected");
+    if (o.is_json && o.is_openmetrics)
+        return usage_error(command, "--json or --openmetrics, not both");
     status = dial_open(&o, &d, &problem);
     if (status != EXIT_DONE)
         return report("status", &problem);
-    r = fdial_status(d, &lines);
+    r = o.is_openmetrics ? fdial_metrics(d, &lines) : fdial_status(d, &lines);
     if (r < 0)
         return report_error(r == -ENOTCONN ? EXIT_NO_DAEMON
                             : r == -EACCES ? EXIT_DENIED
                                            : EXIT_CONNECTION,
                             "status", "daemon: %s", strerror(-r));
-    if (o.is_json)
+    if (o.is_openmetrics)
+        r = fputs(lines, stdout);
+    else if (o.is_json)
         r = print_json(lines);
     else
         print_text(lines);
-    return r == 0 && fflush(stdout) == 0 ? EXIT_DONE : EXIT_CONNECTION;
+    return r >= 0 && fflush(stdout) == 0 ? EXIT_DONE : EXIT_CONNECTION;
 }

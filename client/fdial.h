@@ -162,6 +162,8 @@ int fdial_explain(struct fdial *d, const char *target, const char *as_user, int 
                   char **ret_who, char **ret_rule, char **ret_plan);
 /* The daemon's state as "key=value\n" lines, malloc'd. Blocks up to 5 s. */
 int fdial_status(struct fdial *d, char **ret_lines);
+/* The daemon's counters as an OpenMetrics text, likewise. */
+int fdial_metrics(struct fdial *d, char **ret_text);
 
 /* For every kind of connection: what recv(2), send(2) (without SIGPIPE) and shutdown(2) do, with a
  * negative errno. fdial_recv: data, 0 at a clean end. Not to be called again after an end or an

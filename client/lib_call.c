@@ -3,6 +3,7 @@
  * its id in the table, and the late answer is dropped. */
 #include "client/session.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,7 @@ int session_ask(struct fdial *d, size_t n, struct session_call *call)
     d->call = call;
     r = await_reply(d, call, deadline_ms);
     d->call = NULL;
+    /* Of what has come so far of a longer reply, too. */
     if (r < 0) {
         free(TAKE_PTR(call->bytes));
         fd_close(TAKE_FD(call->fd));
@@ -169,42 +171,75 @@ int fdial_explain(struct fdial *d, const char *target, const char *as_user, int 
     return r;
 }
 
-struct lines {
+/* What the messages of a status reply say, as one text: the pieces of a text, or lines. */
+struct status_text {
     char *text;
     size_t n;
+    bool is_metrics;
 };
 
 /* A line break in a value would make two lines of it. */
-static void put(struct lines *lines, struct text text, char end)
+static void put(struct status_text *to, struct text text, char end)
 {
     for (size_t i = 0; i < text.n; i++) {
         char c = text.data[i];
 
-        lines->text[lines->n++] = (unsigned char)c < 0x20 || c == 0x7f ? '?' : c;
+        to->text[to->n++] = (unsigned char)c < 0x20 || c == 0x7f ? '?' : c;
     }
-    lines->text[lines->n++] = end;
+    to->text[to->n++] = end;
 }
 
 static void put_stat(void *data, struct text key, struct text value)
 {
-    put(data, key, '=');
-    put(data, value, '\n');
+    struct status_text *to = data;
+
+    if (to->is_metrics && !key.data) {
+        memcpy(to->text + to->n, value.data, value.n);
+        to->n += value.n;
+    } else if (!to->is_metrics && key.data) {
+        put(to, key, '=');
+        put(to, value, '\n');
+    }
 }
 
-int fdial_status(struct fdial *d, char **ret_lines)
+/* One message after the other. */
+static int read_status(const struct session_call *call, struct status_text *to)
+{
+    const uint8_t *message = call->bytes;
+    size_t left = call->n_bytes;
+
+    while (left > 0) {
+        struct wire_reader reader;
+        struct wire_head head;
+        const char *sentence;
+        bool has_more;
+        uint32_t length;
+
+        if (left < WIRE_HEAD_SIZE)
+            return -EPROTO;
+        memcpy(&length, message + 4, sizeof length);
+        length = le32toh(length);
+        if (length > left || wire_read_head(&reader, message, length, &head) < 0 ||
+            message_decode_status_reply(reader, put_stat, to, &has_more, &sentence) < 0)
+            return -EPROTO;
+        message += length;
+        left -= length;
+    }
+    return 0;
+}
+
+static int ask_status(struct fdial *d, enum status_format format, char **ret_text)
 {
     struct session_call call = {.id = session_free_id(d), .reply = WIRE_STATUS_REPLY, .fd = -1};
+    struct status_text to = {.is_metrics = format == STATUS_OPENMETRICS};
+    const struct message_status m = {.format = (uint8_t)format};
     CLEANUP(freep) uint8_t *bytes = NULL;
-    struct lines lines = {0};
-    struct wire_reader reader;
-    struct wire_head head;
-    const char *sentence;
     ssize_t n;
     int r;
 
     if (d->is_lost)
         return -ENOTCONN;
-    n = message_encode_status(d->buf, d->request_max, call.id);
+    n = message_encode_status(d->buf, d->request_max, call.id, &m);
     if (n < 0)
         return (int)n;
     r = session_ask(d, (size_t)n, &call);
@@ -212,15 +247,25 @@ int fdial_status(struct fdial *d, char **ret_lines)
         return r;
     bytes = call.bytes;
     /* The head of an attribute is longer than the line break that replaces it. */
-    lines.text = malloc(call.n_bytes + 1);
-    if (!lines.text)
+    to.text = malloc(call.n_bytes + 1);
+    if (!to.text)
         return -ENOMEM;
-    if (wire_read_head(&reader, bytes, call.n_bytes, &head) < 0 ||
-        message_decode_status_reply(reader, put_stat, &lines, &sentence) < 0) {
-        free(lines.text);
-        return -EPROTO;
+    r = read_status(&call, &to);
+    if (r < 0) {
+        free(to.text);
+        return r;
     }
-    lines.text[lines.n] = '\0';
-    *ret_lines = lines.text;
+    to.text[to.n] = '\0';
+    *ret_text = to.text;
     return 0;
+}
+
+int fdial_status(struct fdial *d, char **ret_lines)
+{
+    return ask_status(d, STATUS_LINES, ret_lines);
+}
+
+int fdial_metrics(struct fdial *d, char **ret_text)
+{
+    return ask_status(d, STATUS_OPENMETRICS, ret_text);
 }

@@ -79,6 +79,42 @@ static int handle_ended(struct fdial *d, const struct wire_head *head, struct wi
     return 1;
 }
 
+/* Appends the message in d->buf. */
+static int keep_reply(const struct fdial *d, struct session_call *call, size_t n)
+{
+    uint8_t *bytes;
+
+    if (n > SESSION_REPLY_MAX - call->n_bytes)
+        return -EMSGSIZE;
+    bytes = realloc(call->bytes, call->n_bytes + n);
+    if (!bytes)
+        return -ENOMEM;
+    memcpy(bytes + call->n_bytes, d->buf, n);
+    call->bytes = bytes;
+    call->n_bytes += n;
+    return 0;
+}
+
+static void skip_stat(void *data, struct text key, struct text value)
+{
+    (void)data;
+    (void)key;
+    (void)value;
+}
+
+/* Whether the message in d->buf is not the last of its reply. One that is not right is. */
+static bool reply_goes_on(const struct fdial *d, size_t n)
+{
+    struct wire_reader reader;
+    struct wire_head head;
+    const char *sentence;
+    bool has_more = false;
+
+    return wire_read_head(&reader, d->buf, n, &head) == 0 &&
+           message_decode_status_reply(reader, skip_stat, NULL, &has_more, &sentence) == 0 &&
+           has_more;
+}
+
 /* The answer to a call. One that was given up after SESSION_CALL_MS still holds its id until now.
  * fd: -1, or the one that came with it. */
 static int handle_reply_consume_fd(struct fdial *d, const struct wire_head *head, int fd)
@@ -86,24 +122,23 @@ static int handle_reply_consume_fd(struct fdial *d, const struct wire_head *head
     struct fdial_result *entry = pending_find(&d->pending, head->id);
     struct session_call *call = d->call;
     bool is_awaited = call && call->id == head->id;
+    bool goes_on;
 
     if (!entry || entry->kind != PENDING_CALL || (is_awaited && call->reply != head->type)) {
         fd_close(fd);
         return protocol_error(d);
     }
+    goes_on = head->type == WIRE_STATUS_REPLY && reply_goes_on(d, head->length);
     if (!is_awaited) {
         fd_close(fd);
     } else {
         call->fd = fd;
-        call->bytes = malloc(head->length);
-        if (call->bytes)
-            memcpy(call->bytes, d->buf, head->length);
-        else
-            call->error = -ENOMEM;
-        call->n_bytes = head->length;
-        call->is_done = true;
+        if (call->error == 0)
+            call->error = keep_reply(d, call, head->length);
+        call->is_done = !goes_on;
     }
-    pending_drop(&d->pending, entry);
+    if (!goes_on)
+        pending_drop(&d->pending, entry);
     return 1;
 }
 

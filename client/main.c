@@ -29,8 +29,8 @@ static const struct command commands[] = {
     {"explain", "explain [OPTION…] [--as USER] TARGET",
      "Says which rule matches and what would be done, or why it is denied. Connects nothing.",
      OPTION_AS, cmd_explain},
-    {"status", "status [OPTION…] [--json]", "Prints the daemon's state and counters.", OPTION_JSON,
-     cmd_status},
+    {"status", "status [OPTION…] [--json|--openmetrics]", "Prints the daemon's state and counters.",
+     OPTION_JSON | OPTION_METRICS, cmd_status},
 };
 
 static void print_usage(FILE *to)

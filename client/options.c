@@ -20,6 +20,7 @@ enum option_number {
     NUMBER_HEADER,
     NUMBER_SUBPROTOCOL,
     NUMBER_JSON,
+    NUMBER_METRICS,
     NUMBER_FD,
     NUMBER_AS,
     NUMBER_ALLOW,
@@ -34,6 +35,7 @@ static const struct option long_options[] = {
     {"header", required_argument, NULL, NUMBER_HEADER},
     {"subprotocol", required_argument, NULL, NUMBER_SUBPROTOCOL},
     {"json", no_argument, NULL, NUMBER_JSON},
+    {"openmetrics", no_argument, NULL, NUMBER_METRICS},
     {"fd", required_argument, NULL, NUMBER_FD},
     {"as", required_argument, NULL, NUMBER_AS},
     {"allow", required_argument, NULL, NUMBER_ALLOW},
@@ -59,6 +61,8 @@ static void print_help(const struct command *command)
     printf("usage: fdial %s\n\n%s\n\n", command->usage, command->help);
     if (command->options & OPTION_JSON)
         puts("  --json              machine-readable output");
+    if (command->options & OPTION_METRICS)
+        puts("  --openmetrics       the counters for a monitoring system");
     if (command->options & OPTION_FD)
         puts("  --fd N              pass the connection as fd N (default: UCSPI, 6 and 7)");
     if (command->options & OPTION_AS)
@@ -157,6 +161,8 @@ static unsigned group_of(int number)
         return OPTION_REQUEST;
     case NUMBER_JSON:
         return OPTION_JSON;
+    case NUMBER_METRICS:
+        return OPTION_METRICS;
     case NUMBER_FD:
         return OPTION_FD;
     case NUMBER_AS:
@@ -227,6 +233,9 @@ static const char *take(struct options *o, int number, const char *value)
         return NULL;
     case NUMBER_JSON:
         o->is_json = true;
+        return NULL;
+    case NUMBER_METRICS:
+        o->is_openmetrics = true;
         return NULL;
     case NUMBER_AS:
         o->as_user = value;

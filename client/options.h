@@ -13,6 +13,7 @@
 #define OPTION_FD      4u  /* --fd */
 #define OPTION_AS      8u  /* --as */
 #define OPTION_ALLOW   16u /* --allow */
+#define OPTION_METRICS 32u /* --openmetrics */
 
 #define OPTIONS_TIMEOUT_S_MAX (FDIAL_TIMEOUT_MS_MAX / 1000)
 #define OPTIONS_FD_MAX        65535
@@ -33,6 +34,7 @@ struct options {
     size_t n_subprotocols;
     bool is_verbose;
     bool is_json;
+    bool is_openmetrics;
     int fd; /* -1: not given */
     const char *as_user;
     const char *allow[FDIAL_PATTERNS_MAX];

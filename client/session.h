@@ -11,10 +11,11 @@
 #include "client/pending.h"
 #include "proto/wire.h"
 
-#define SESSION_HELLO_MS  5000 /* connect and hello together */
-#define SESSION_CALL_MS   5000 /* explain, status, grant */
-#define SESSION_ENDED_MAX 64   /* notices kept */
-#define SESSION_READS_MAX 4096 /* messages in one call, when there is no time left */
+#define SESSION_HELLO_MS  5000       /* connect and hello together */
+#define SESSION_CALL_MS   5000       /* explain, status, grant */
+#define SESSION_ENDED_MAX 64         /* notices kept */
+#define SESSION_REPLY_MAX (32 << 20) /* bytes of a reply in all its messages */
+#define SESSION_READS_MAX 4096       /* messages in one call, when there is no time left */
 #define SESSION_TEXT_MAX  (MESSAGE_DETAIL_MAX + 128)
 
 #define FDIAL_DAEMON_USER "fdiald"
@@ -33,7 +34,7 @@ struct session_call {
     enum wire_type reply;
     bool is_done;
     int error;      /* negative errno, set when the daemon answered with an error */
-    uint8_t *bytes; /* the reply, malloc'd */
+    uint8_t *bytes; /* the reply, in one message or several; malloc'd */
     size_t n_bytes;
     int fd; /* that came with it; -1: none */
 };

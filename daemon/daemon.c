@@ -28,6 +28,7 @@ struct daemon {
     struct worker_shared shared;
     unsigned workers_wanted; /* what it was started with */
     bool has_sqpoll;
+    struct stats_table *stats;
     struct sockets sockets;
     struct worker *workers[WORKERS_MAX];
     struct counters *counters[WORKERS_MAX];
@@ -52,7 +53,7 @@ static void find_config_path(struct daemon *d)
 }
 
 /* A configuration that was asked for must be there; the usual place may be empty. */
-static int load_config(struct daemon *d, struct config **ret, char error[CONFIG_ERROR_MAX])
+static int find_config(struct daemon *d, struct config **ret, char error[CONFIG_ERROR_MAX])
 {
     int r = config_load(ret, d->config_path, error);
 
@@ -64,6 +65,23 @@ static int load_config(struct daemon *d, struct config **ret, char error[CONFIG_
                 " fdiald.conf(5)",
                 d->config_path);
     return config_new_empty(ret, error);
+}
+
+static int load_config(struct daemon *d, struct config **ret, char error[CONFIG_ERROR_MAX])
+{
+    struct config *config;
+    int r = find_config(d, &config, error);
+
+    if (r < 0)
+        return r;
+    r = config_count(config, d->stats);
+    if (r < 0) {
+        snprintf(error, CONFIG_ERROR_MAX, "out of memory");
+        config_unref(config);
+        return r;
+    }
+    *ret = config;
+    return 0;
 }
 
 static void raise_nofile(void)
@@ -119,6 +137,7 @@ static void reload(struct daemon *d)
     } else {
         pthread_mutex_lock(&d->shared.mutex);
         config_unref(d->shared.config);
+        d->shared.status.n_rules = config->n_rules;
         d->shared.config = config;
         pthread_mutex_unlock(&d->shared.mutex);
         hand_on(d);
@@ -152,8 +171,11 @@ static int start_workers(struct daemon *d)
         n = cores > 0 ? (unsigned)cores : 1;
     if (n > WORKERS_MAX)
         n = WORKERS_MAX;
-    d->shared.status =
-        (struct status_source){.start_us = clock_now_us(), .counters = d->counters, .n_workers = n};
+    d->shared.status = (struct status_source){.start_us = clock_now_us(),
+                                              .counters = d->counters,
+                                              .n_workers = n,
+                                              .n_rules = d->shared.config->n_rules,
+                                              .stats = d->stats};
     for (; d->n_workers < n; d->n_workers++) {
         const char *error;
         int r = worker_new(&d->workers[d->n_workers], &d->shared, &error);
@@ -241,7 +263,10 @@ int daemon_run(const struct daemon_options *options)
     d->options = options;
     pthread_mutex_init(&d->shared.mutex, NULL);
     find_config_path(d);
-    if (load_config(d, &d->shared.config, error) < 0) {
+    if (stats_table_new(&d->stats) < 0 || !(d->shared.undecided = stats_get(d->stats, ""))) {
+        log_error("out of memory");
+        status = EXIT_FAILURE;
+    } else if (load_config(d, &d->shared.config, error) < 0) {
         log_error("%s", error);
         status = EXIT_FAILURE;
     } else if (options->is_check_only) {
@@ -251,6 +276,8 @@ int daemon_run(const struct daemon_options *options)
         status = run(d);
     }
     config_unref(d->shared.config);
+    stats_put(d->shared.undecided);
+    stats_table_free(d->stats);
     free(d);
     return status;
 }

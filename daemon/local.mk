@@ -48,10 +48,12 @@ libdaemon_la_SOURCES = \
 	daemon/front/holder.c daemon/front/holder.h \
 	daemon/front/identity.c daemon/front/identity.h \
 	daemon/front/listener.c daemon/front/listener.h \
+	daemon/front/metrics.c daemon/front/metrics.h \
 	daemon/front/peer.c daemon/front/peer.h \
 	daemon/front/relays.c daemon/front/relays.h \
 	daemon/front/report.c daemon/front/report.h \
 	daemon/front/request.c daemon/front/request.h \
+	daemon/front/status.c \
 	daemon/front/user.c daemon/front/user.h \
 	daemon/sockets.c daemon/sockets.h \
 	daemon/worker.c daemon/worker.h \

@@ -190,6 +190,7 @@ static int set_up(struct worker *w, const char **ret_error)
     w->front.quotas = shared->quotas;
     w->front.counters = &w->counters;
     w->front.status = &shared->status;
+    w->front.undecided = shared->undecided;
     r = own_addresses_new(&w->front.env.own);
     if (r == 0)
         r = resolver_new(&w->front.env.resolver, w->ring, &resolver_options);
@@ -206,6 +207,8 @@ static int set_up(struct worker *w, const char **ret_error)
 
 static void tear_down(struct worker *w)
 {
+    if (w->ring)
+        audit_deinit(&w->front);
     resolver_free(w->front.env.resolver);
     own_addresses_free(w->front.env.own);
     ring_free(w->ring);

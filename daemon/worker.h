@@ -16,6 +16,7 @@ struct worker_shared {
     pthread_mutex_t mutex;
     struct config *config; /* the current one; under the mutex */
     struct quota_table *quotas;
+    struct stats *undecided; /* of the rule "" */
     const struct sockets *sockets;
     struct capabilities caps;
     struct status_source status;

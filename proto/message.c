@@ -120,11 +120,13 @@ ssize_t message_encode_cancel(void *buf, size_t size, uint64_t id)
     return finish(&w);
 }
 
-ssize_t message_encode_status(void *buf, size_t size, uint64_t id)
+ssize_t message_encode_status(void *buf, size_t size, uint64_t id, const struct message_status *m)
 {
     struct wire_writer w;
 
     wire_begin(&w, buf, size, WIRE_STATUS, id);
+    if (m->format != STATUS_LINES)
+        wire_put_u8(&w, ATTR_FORMAT, m->format);
     return finish(&w);
 }
 

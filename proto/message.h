@@ -51,6 +51,7 @@ enum wire_attr_type {
     ATTR_COUNT = 24,          /* u32 */
     ATTR_AS_USER = 25,        /* string */
     ATTR_PATTERN = 26,        /* string, repeated */
+    ATTR_FORMAT = 27,         /* u8: enum status_format */
     ATTR_CODE = 32,           /* u32 */
     ATTR_STAGE = 33,          /* u8 */
     ATTR_HOP = 34,            /* u8: 0 none or origin, 1… the proxy in `via` order */
@@ -73,6 +74,8 @@ enum wire_attr_type {
     ATTR_PLAN = 57,           /* string */
     ATTR_STAT = 58,           /* string "key=value", repeated */
     ATTR_WHO = 59,            /* string: who the daemon takes the client for */
+    ATTR_TEXT = 60,           /* bytes, repeated: pieces of one text */
+    ATTR_MORE = 61,           /* u8: 1 when the answer goes on in another message */
 };
 
 enum handoff {
@@ -190,6 +193,15 @@ struct message_answer {
     struct text detail;
 };
 
+enum status_format {
+    STATUS_LINES = 0,       /* "key=value" */
+    STATUS_OPENMETRICS = 1, /* a text */
+};
+
+struct message_status {
+    uint8_t format; /* enum status_format */
+};
+
 struct message_error {
     uint32_t code;
     struct text detail;
@@ -208,7 +220,7 @@ ssize_t message_encode_explain(void *buf, size_t size, uint64_t id,
                                const struct message_explain *m);
 ssize_t message_encode_explained(void *buf, size_t size, uint64_t id,
                                  const struct message_explained *m);
-ssize_t message_encode_status(void *buf, size_t size, uint64_t id);
+ssize_t message_encode_status(void *buf, size_t size, uint64_t id, const struct message_status *m);
 ssize_t message_encode_grant(void *buf, size_t size, uint64_t id, const struct message_grant *m);
 ssize_t message_encode_granted(void *buf, size_t size, uint64_t id, const struct message_answer *m);
 ssize_t message_encode_open(void *buf, size_t size);
@@ -233,9 +245,10 @@ int message_decode_error(struct wire_reader r, struct message_error *ret, const 
 int message_decode_grant(struct wire_reader r, struct message_grant *ret, const char **ret_error);
 /* For granted and opened. */
 int message_decode_answer(struct wire_reader r, struct message_answer *ret, const char **ret_error);
-/* For cancel, status and open: no attribute but optional ones. */
+/* For cancel and open: no attribute but optional ones. */
 int message_decode_empty(struct wire_reader r, const char **ret_error);
-/* Calls `stat` for each "key=value". */
+int message_decode_status(struct wire_reader r, struct message_status *ret, const char **ret_error);
+/* Calls `stat` for each "key=value", and for each piece of a text, which has no key. */
 int message_decode_status_reply(struct wire_reader r,
                                 void (*stat)(void *data, struct text key, struct text value),
-                                void *data, const char **ret_error);
+                                void *data, bool *ret_has_more, const char **ret_error);

@@ -465,26 +465,66 @@ int message_decode_empty(struct wire_reader r, const char **ret_error)
     return n > 0 ? walk_unknown(&w) : n;
 }
 
+static int take_status_attr(struct walk *w, void *message)
+{
+    struct message_status *m = message;
+
+    if (w->attr.type != ATTR_FORMAT)
+        return walk_unknown(w);
+    return get_u8(w, STATUS_OPENMETRICS, STATUS_OPENMETRICS, &m->format);
+}
+
+int message_decode_status(struct wire_reader r, struct message_status *ret, const char **ret_error)
+{
+    memset(ret, 0, sizeof *ret);
+    return decode(r, take_status_attr, ret, 0, "", ret_error);
+}
+
+struct status_reply {
+    void (*stat)(void *data, struct text key, struct text value);
+    void *data;
+    uint8_t more;
+};
+
+static int take_stat(struct walk *w, const struct status_reply *m)
+{
+    struct text line;
+    const char *equals;
+
+    if (get_text(w, 1, UINT16_MAX, &line) < 0)
+        return -EBADMSG;
+    equals = memchr(line.data, '=', line.n);
+    if (!equals)
+        return walk_fail(w, "a stat without '='");
+    m->stat(m->data, (struct text){line.data, (size_t)(equals - line.data)},
+            (struct text){equals + 1, line.n - (size_t)(equals - line.data) - 1});
+    return 0;
+}
+
+static int take_status_reply_attr(struct walk *w, void *message)
+{
+    struct status_reply *m = message;
+
+    switch (w->attr.type) {
+    case ATTR_STAT:
+        return take_stat(w, m);
+    case ATTR_TEXT:
+        m->stat(m->data, (struct text){0},
+                (struct text){(const char *)w->attr.value, w->attr.length});
+        return 0;
+    case ATTR_MORE:
+        return get_u8(w, 1, 1, &m->more);
+    }
+    return walk_unknown(w);
+}
+
 int message_decode_status_reply(struct wire_reader r,
                                 void (*stat)(void *data, struct text key, struct text value),
-                                void *data, const char **ret_error)
+                                void *data, bool *ret_has_more, const char **ret_error)
 {
-    struct walk w = {.reader = r, .error = ret_error};
-    int n;
+    struct status_reply m = {.stat = stat, .data = data};
+    int result = decode(r, take_status_reply_attr, &m, 0, "", ret_error);
 
-    while ((n = walk_next(&w)) > 0) {
-        struct text line;
-        const char *equals;
-
-        if (w.attr.type != ATTR_STAT)
-            return walk_unknown(&w);
-        if (get_text(&w, 1, UINT16_MAX, &line) < 0)
-            return -EBADMSG;
-        equals = memchr(line.data, '=', line.n);
-        if (!equals)
-            return walk_fail(&w, "a stat without '='");
-        stat(data, (struct text){line.data, (size_t)(equals - line.data)},
-             (struct text){equals + 1, line.n - (size_t)(equals - line.data) - 1});
-    }
-    return n;
+    *ret_has_more = m.more;
+    return result;
 }

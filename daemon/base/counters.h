@@ -1,49 +1,33 @@
 /* What a worker has done and has under way. Written by its thread alone, read by all: relaxed
- * atomics, no locks. Names are stable: `fdial status` prints them. */
+ * atomics, no locks. Names are stable: `fdial status` prints them. What became of requests is
+ * counted by rule: stats.h. */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* X(name) */
+/* X(name, "metric", "what it counts"): a metric that is not called …_total is a gauge. */
 #define COUNTER_LIST(X)                                                                            \
-    X(sessions)         /* opened */                                                               \
-    X(sessions_refused) /* at the limit, or identity unknown */                                    \
-    X(grants)           /* made */                                                                 \
-    X(protocol_errors)  /* sessions ended by ours for a bad message */                             \
-    X(requests)                                                                                    \
-    X(connected_tcp)                                                                               \
-    X(connected_ktls)                                                                              \
-    X(connected_relay)                                                                             \
-    X(failed_request)                                                                              \
-    X(failed_policy)                                                                               \
-    X(failed_resolve)                                                                              \
-    X(failed_connect)                                                                              \
-    X(failed_proxy)                                                                                \
-    X(failed_tls)                                                                                  \
-    X(failed_upgrade)                                                                              \
-    X(failed_starttls)                                                                             \
-    X(failed_handoff)                                                                              \
-    X(relays_clean)                                                                                \
-    X(relays_truncated)                                                                            \
-    X(relays_reset)                                                                                \
-    X(relays_idle)                                                                                 \
-    X(relays_drained)                                                                              \
-    X(relays_lifetime)                                                                             \
-    X(relay_bytes_sent)                                                                            \
-    X(relay_bytes_received)                                                                        \
-    X(sessions_now)                                                                                \
-    X(grants_now)                                                                                  \
-    X(requests_now)                                                                                \
-    X(relays_now)                                                                                  \
-    X(ring_enters)                                                                                 \
-    X(ring_operations)                                                                             \
-    X(names_looked_up)                                                                             \
-    X(names_from_cache)                                                                            \
-    X(dns_queries)
+    X(sessions, "fdial_sessions_opened_total", "Sessions that were opened.")                       \
+    X(sessions_refused, "fdial_sessions_refused_total",                                            \
+      "Sessions refused: over a limit, or identity unknown.")                                      \
+    X(grants, "fdial_grants_made_total", "Grants that were made.")                                 \
+    X(protocol_errors, "fdial_protocol_errors_total",                                              \
+      "Sessions dropped because of a message that breaks the protocol.")                           \
+    X(sessions_now, "fdial_sessions", "Sessions that are open.")                                   \
+    X(grants_now, "fdial_grants", "Grants that somebody holds.")                                   \
+    X(requests_now, "fdial_requests_in_flight", "Requests not yet answered.")                      \
+    X(relays_now, "fdial_relays", "Relays that run.")                                              \
+    X(ring_enters, "fdial_ring_enters_total", "Calls of io_uring_enter.")                          \
+    X(ring_operations, "fdial_ring_operations_total", "Operations given to io_uring.")             \
+    X(names_looked_up, "fdial_names_looked_up_total", "Names looked up.")                          \
+    X(names_from_cache, "fdial_names_from_cache_total", "Names answered from the cache.")          \
+    X(dns_queries, "fdial_dns_queries_total", "Queries sent to name servers.")                     \
+    X(log_lines_left_out, "fdial_log_lines_left_out_total",                                        \
+      "Log records left out because there were too many.")
 
 struct counters {
-#define X(name) _Atomic uint64_t name;
+#define X(name, metric, help) _Atomic uint64_t name;
     COUNTER_LIST(X)
 #undef X
 };

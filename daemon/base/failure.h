@@ -10,11 +10,14 @@
 
 #define FAILURE_DETAIL_MAX 255
 
+struct rule;
+
 struct failure {
     enum error_code code; /* ERROR_NONE: no failure */
     enum stage stage;
-    uint8_t hop;   /* 0: the origin, or no hop at all; 1…: the proxy in `via` order */
-    int sys_errno; /* positive, 0 when the system had no part in it */
+    uint8_t hop;             /* 0: the origin, or no hop at all; 1…: the proxy in `via` order */
+    int sys_errno;           /* positive, 0 when the system had no part in it */
+    const struct rule *rule; /* that decided so; NULL: none, or whose request it is says it */
     char detail[FAILURE_DETAIL_MAX + 1]; /* printable ASCII; may be empty */
 };
 

@@ -1,26 +1,42 @@
-/* The log lines about what clients do: at most AUDIT_LINES_PER_S a second for each user in each
- * worker, so that nobody can fill the journal or keep a worker busy with it. What was left out is
- * counted. */
+/* The log's records about what clients do: one for each decision, each request and relay that has
+ * ended, each session dropped. A denied request's decision is its end too.
+ *
+ * AUDIT_LINES_PER_S a second for each user, in all workers together, so that nobody can fill the
+ * journal or keep a worker busy with it. What was left out is counted, and told within a second or
+ * two. A record that is left out costs next to nothing. */
 #pragma once
 
 #include <stdint.h>
 
 #include "daemon/base/failure.h"
-#include "daemon/policy/config.h"
+#include "daemon/base/list.h"
+#include "daemon/ring/timer.h"
 #include "proto/message.h"
 
-#define AUDIT_LINES_PER_S 50
-#define AUDIT_USERS       256 /* users are told apart by their uid modulo this */
+#define AUDIT_LINES_PER_S 100
+#define AUDIT_TARGET_MAX  512 /* bytes of a target in a record, escaped */
 
-struct audit_budget {
-    uint64_t second;
-    unsigned n_lines;
-    unsigned n_left_out;
+/* Of one worker. */
+struct audit {
+    struct list users; /* about whom lines were left out, referenced */
+    struct timer timer;
 };
 
+struct front;
+struct front_relay;
 struct peer;
+struct request;
 
-void audit_failure(const struct peer *peer, const struct failure *failure, struct text target);
-/* A request that would be denied is let through, because the rule only reports. */
-void audit_reported(const struct peer *peer, const struct rule *rule, const struct target *target);
-void audit_dropped(const struct peer *peer, enum error_code code, const char *detail);
+void audit_init(struct audit *audit);
+/* At the worker's end. */
+void audit_deinit(struct front *front);
+
+/* The request may go on, if only because its rule reports instead of denying. */
+void audit_allowed(const struct request *request);
+/* It has failed or was denied; request: NULL where there was none yet. */
+void audit_failed(struct peer *peer, uint64_t id, struct text target, const struct failure *failure,
+                  const struct request *request);
+/* n connections were handed over. */
+void audit_connected(const struct request *request, size_t n);
+void audit_relay_ended(const struct front_relay *relay);
+void audit_dropped(struct peer *peer, enum error_code code, const char *detail);

@@ -4,6 +4,7 @@
 #include "daemon/base/counters.h"
 #include "daemon/base/list.h"
 #include "daemon/base/quota.h"
+#include "daemon/base/stats.h"
 #include "daemon/conn/conn.h"
 #include "daemon/front/audit.h"
 #include "daemon/policy/config.h"
@@ -24,6 +25,8 @@ struct status_source {
     uint64_t start_us;
     struct counters **counters; /* of all workers */
     unsigned n_workers;
+    _Atomic size_t n_rules; /* in the current configuration */
+    struct stats_table *stats;
 };
 
 struct front {
@@ -32,13 +35,14 @@ struct front {
     struct quota_table *quotas;
     struct counters *counters;
     const struct status_source *status;
+    struct stats *undecided; /* of the rule "": where none decided */
     struct list peers;
     struct list grants;
     struct list relays;
     struct list requests[REQUEST_BUCKETS]; /* of all sessions, by session and id */
     struct list users[USER_BUCKETS];       /* who have a session */
     bool is_draining;                      /* no new sessions and requests */
-    struct audit_budget audit[AUDIT_USERS];
+    struct audit audit;
     uint8_t scratch[WIRE_MESSAGE_MAX];
 };
 
@@ -48,6 +52,7 @@ static inline void front_init(struct front *front)
     list_init(&front->peers);
     list_init(&front->grants);
     list_init(&front->relays);
+    audit_init(&front->audit);
     for (size_t i = 0; i < REQUEST_BUCKETS; i++)
         list_init(&front->requests[i]);
     for (size_t i = 0; i < USER_BUCKETS; i++)

@@ -15,37 +15,14 @@
 #include "daemon/front/request.h"
 #include "proto/cleanup.h"
 
-static void count_failure(struct counters *counters, enum stage stage)
+/* In the counters and in the log. request NULL: there was none. */
+static void note_failure(struct peer *peer, uint64_t id, struct text target,
+                         const struct failure *failure, const struct request *request)
 {
-    switch (stage) {
-    case STAGE_REQUEST:
-        counter_add(&counters->failed_request, 1);
-        break;
-    case STAGE_POLICY:
-        counter_add(&counters->failed_policy, 1);
-        break;
-    case STAGE_RESOLVE:
-        counter_add(&counters->failed_resolve, 1);
-        break;
-    case STAGE_CONNECT:
-        counter_add(&counters->failed_connect, 1);
-        break;
-    case STAGE_PROXY:
-        counter_add(&counters->failed_proxy, 1);
-        break;
-    case STAGE_TLS:
-        counter_add(&counters->failed_tls, 1);
-        break;
-    case STAGE_UPGRADE:
-        counter_add(&counters->failed_upgrade, 1);
-        break;
-    case STAGE_STARTTLS:
-        counter_add(&counters->failed_starttls, 1);
-        break;
-    case STAGE_HANDOFF:
-        counter_add(&counters->failed_handoff, 1);
-        break;
-    }
+    const struct rule *rule = request ? request->route.rule : failure->rule;
+
+    stats_add_failure(rule ? rule->stats : peer->front->undecided, failure->stage, failure->code);
+    audit_failed(peer, id, target, failure, request);
 }
 
 static void fill_failure(struct message_result *result, const struct failure *failure)
@@ -93,18 +70,17 @@ static void fill_progress(struct message_result *result, const struct conn *conn
     fill_chain(result, conn);
 }
 
-/* conn NULL: there was none. */
+/* request NULL: there was none. */
 static void send_failure(struct peer *peer, uint64_t id, const struct failure *failure,
-                         struct text target, const struct conn *conn)
+                         struct text target, const struct request *request)
 {
     struct message_result result = {0};
     struct front *front = peer->front;
 
-    count_failure(front->counters, failure->stage);
-    audit_failure(peer, failure, target);
+    note_failure(peer, id, target, failure, request);
     fill_failure(&result, failure);
-    if (conn)
-        fill_progress(&result, conn);
+    if (request)
+        fill_progress(&result, &request->conns[0]);
     peer_send_bytes(peer, front->scratch,
                     message_encode_result(front->scratch, sizeof front->scratch, id, &result));
     free_chain(&result);
@@ -133,7 +109,7 @@ static void fill_success(struct message_result *result, const struct conn *conn,
     }
 }
 
-static const struct conn *first_connected(const struct request *request)
+const struct conn *request_first_connected(const struct request *request)
 {
     for (unsigned i = 0; i < request->n_conns; i++) {
         if (request->conns[i].failure.code == ERROR_NONE)
@@ -157,8 +133,7 @@ static int take_fd(struct request *request, struct conn *conn, int *ret_fd)
         !charge_add(&request->charge, QUOTA_RELAYS, 1, request->route.rule->max_relays))
         return -EDQUOT;
     charge_move(&request->charge, &charge, QUOTA_RELAYS, 1);
-    r = relays_new(&relay, request->peer->front, &conn->channel, request->route.rule, &charge,
-                   ret_fd);
+    r = relays_new(&relay, request, &conn->channel, &charge, ret_fd);
     if (r < 0)
         return r;
     list_append(&request->relays, &relay->node);
@@ -179,24 +154,35 @@ static void start_relays(struct request *request)
     uint8_t index = 0;
 
     while ((node = list_pop(&request->relays)))
-        relays_start(container_of(node, struct front_relay, node), request->peer, request->id,
-                     index++);
+        relays_start(container_of(node, struct front_relay, node), request->peer, index++);
+}
+
+/* Nobody is there to be told. */
+static void end_unheard(struct request *request, const struct failure *failure)
+{
+    char target[TARGET_TEXT_MAX];
+
+    target_format(&request->params.target, target);
+    note_failure(request->peer, request->id, text_of(target), failure, request);
+    request_free(request);
 }
 
 static void result_sent(struct outgoing *out, int res)
 {
     struct request *request = out->owner;
-    struct counters *counters = request->peer->front->counters;
+    bool is_relay = !list_is_empty(&request->relays);
+    struct failure failure;
 
     if (res < 0) {
         discard_relays(request);
-    } else {
-        if (list_is_empty(&request->relays))
-            counter_add(&counters->connected_tcp, out->n_fds);
-        else
-            counter_add(&counters->connected_relay, out->n_fds);
-        start_relays(request);
+        failure_set(&failure, ERROR_HANDOFF_FAILED, -res);
+        end_unheard(request, &failure);
+        return;
     }
+    stats_add(request->route.rule->stats, is_relay ? STAT_CONNECTED_RELAY : STAT_CONNECTED_TCP,
+              out->n_fds);
+    audit_connected(request, out->n_fds);
+    start_relays(request);
     request_free(request);
 }
 
@@ -242,7 +228,7 @@ static struct outgoing *make_result(struct request *request, const struct conn *
 void request_hand_over(struct request *request)
 {
     struct peer *peer = request->peer;
-    const struct conn *first = first_connected(request);
+    const struct conn *first = request_first_connected(request);
     struct failure failure = {.code = ERROR_CANCELLED, .stage = STAGE_REQUEST};
     struct outgoing *out = NULL;
     char target[TARGET_TEXT_MAX];
@@ -253,7 +239,7 @@ void request_hand_over(struct request *request)
     if (!peer->is_closing && !peer_is_held(peer))
         peer_close(peer);
     if (peer->is_closing || peer->is_failing) {
-        request_free(request);
+        end_unheard(request, &failure);
         return;
     }
     if (request->aborted == ERROR_CANCELLED)
@@ -269,6 +255,6 @@ void request_hand_over(struct request *request)
         return;
     }
     target_format(&request->params.target, target);
-    send_failure(peer, request->id, &failure, text_of(target), &request->conns[0]);
+    send_failure(peer, request->id, &failure, text_of(target), request);
     request_free(request);
 }

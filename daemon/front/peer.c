@@ -295,6 +295,12 @@ static void outgoing_done(struct op *op, int res, uint32_t flags)
         peer_close(peer);
 }
 
+bool peer_has_room(const struct peer *peer)
+{
+    return peer->n_sending + peer->n_queued <
+           SESSION_PENDING_MAX + SEND_PARALLEL_MAX + SESSION_OUTBOX_EXTRA;
+}
+
 void peer_send_bytes(struct peer *peer, const void *data, ssize_t n)
 {
     struct outgoing *out = NULL;
@@ -302,8 +308,7 @@ void peer_send_bytes(struct peer *peer, const void *data, ssize_t n)
     assert(n > 0);
     if (peer->is_closing)
         return;
-    if (peer->n_sending + peer->n_queued <
-        SESSION_PENDING_MAX + SEND_PARALLEL_MAX + SESSION_OUTBOX_EXTRA)
+    if (peer_has_room(peer))
         out = outgoing_new(peer, data, (size_t)n, 0);
     if (out)
         peer_send(out);
@@ -416,12 +421,13 @@ static void on_explain(struct peer *peer, const struct wire_head *head, struct w
 
 static void on_status(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
 {
+    struct message_status status;
     const char *error;
 
-    if (message_decode_empty(reader, &error) < 0)
+    if (message_decode_status(reader, &status, &error) < 0)
         peer_fail(peer, ERROR_BAD_MESSAGE, error);
     else
-        report_status(peer, head->id);
+        report_status(peer, head->id, &status);
 }
 
 static const struct handler {

@@ -72,6 +72,8 @@ struct outgoing *outgoing_free(struct outgoing *out);
 /* Sends it, now or when there is room; `sent` may be called from inside when the peer is closing.
  */
 void peer_send(struct outgoing *out);
+/* Whether one more may wait, besides results; if not, the peer does not read. */
+bool peer_has_room(const struct peer *peer);
 /* The same for messages without fds and owner; without memory, or for a peer that does not read,
  * the peer is dropped. Negative n: it did not fit, a bug. */
 void peer_send_bytes(struct peer *peer, const void *data, ssize_t n);

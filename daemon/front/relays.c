@@ -2,16 +2,36 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
-#include "daemon/base/log.h"
+#include "daemon/base/escape.h"
+#include "daemon/front/audit.h"
+#include "daemon/front/identity.h"
+#include "daemon/front/request.h"
+#include "daemon/front/user.h"
 #include "proto/cleanup.h"
 
 static void relay_ended(struct relay *relay);
 
-int relays_new(struct front_relay **ret, struct front *front, struct channel *channel,
-               const struct rule *rule, struct charge *charge, int *ret_client_fd)
+static void keep(struct front_relay *r, const struct request *request)
 {
+    char target[TARGET_TEXT_MAX];
+
+    r->front = request->peer->front;
+    r->user = user_ref(request->peer->user);
+    r->identity = identity_ref(request->peer->identity);
+    r->pid = request->peer->holder.pid;
+    r->stats = stats_ref(request->route.rule->stats);
+    r->id = request->id;
+    target_format(&request->params.target, target);
+    escape(r->target, sizeof r->target, target, strlen(target));
+}
+
+int relays_new(struct front_relay **ret, const struct request *request, struct channel *channel,
+               struct charge *charge, int *ret_client_fd)
+{
+    const struct rule *rule = request->route.rule;
     const struct relay_limits limits = {.idle_timeout_us = rule->idle_timeout_us,
                                         .max_lifetime_us = rule->max_lifetime_us};
     struct front_relay *r = calloc(1, sizeof *r);
@@ -33,7 +53,7 @@ int relays_new(struct front_relay **ret, struct front *front, struct channel *ch
         return -ENOMEM;
     }
     r->relay->owner = r;
-    r->front = front;
+    keep(r, request);
     r->charge = charge_take(charge);
     list_init(&r->node);
     list_init(&r->peer_node);
@@ -48,6 +68,9 @@ static void front_relay_free(struct front_relay *r)
     list_remove(&r->peer_node);
     relay_free(r->relay);
     charge_deinit(&r->charge);
+    user_put(r->user);
+    identity_unref(r->identity);
+    stats_put(r->stats);
     free(r);
 }
 
@@ -56,10 +79,10 @@ void relays_discard(struct front_relay *r)
     front_relay_free(r);
 }
 
-void relays_start(struct front_relay *r, struct peer *peer, uint64_t id, uint8_t index)
+void relays_start(struct front_relay *r, struct peer *peer, uint8_t index)
 {
-    r->id = id;
     r->index = index;
+    r->start_us = ring_now_us(r->front->env.ring);
     list_remove(&r->node);
     list_append(&r->front->relays, &r->node);
     if (!peer->is_closing) {
@@ -68,43 +91,6 @@ void relays_start(struct front_relay *r, struct peer *peer, uint64_t id, uint8_t
     }
     counter_add(&r->front->counters->relays_now, 1);
     relay_start(r->relay);
-}
-
-static void count_end(struct counters *counters, enum relay_end end)
-{
-    switch (end) {
-    case RELAY_END_CLEAN:
-        counter_add(&counters->relays_clean, 1);
-        break;
-    case RELAY_END_TRUNCATED:
-        counter_add(&counters->relays_truncated, 1);
-        break;
-    case RELAY_END_RESET:
-        counter_add(&counters->relays_reset, 1);
-        break;
-    case RELAY_END_IDLE:
-        counter_add(&counters->relays_idle, 1);
-        break;
-    case RELAY_END_DRAINED:
-        counter_add(&counters->relays_drained, 1);
-        break;
-    case RELAY_END_LIFETIME:
-        counter_add(&counters->relays_lifetime, 1);
-        break;
-    }
-}
-
-/* What TLS had to complain of is known here alone: the client is told `reset`. */
-static void log_end(const struct relay *relay)
-{
-    const struct tls_session *session = channel_top(&relay->channel);
-    const struct failure *failure = session ? tls_session_failure(session) : NULL;
-    bool is_failed = failure && failure->code != ERROR_NONE;
-
-    log_debug("relay ended: %s, %llu bytes sent, %llu received%s%s%s%s", relay_end_name(relay->end),
-              (unsigned long long)relay->bytes_sent, (unsigned long long)relay->bytes_received,
-              is_failed ? ": " : "", is_failed ? error_text(failure->code) : "",
-              is_failed && failure->detail[0] ? ": " : "", is_failed ? failure->detail : "");
 }
 
 static void tell_peer(const struct front_relay *r)
@@ -123,13 +109,12 @@ static void tell_peer(const struct front_relay *r)
 static void relay_ended(struct relay *relay)
 {
     struct front_relay *r = relay->owner;
-    struct counters *counters = r->front->counters;
 
-    counter_sub(&counters->relays_now, 1);
-    counter_add(&counters->relay_bytes_sent, relay->bytes_sent);
-    counter_add(&counters->relay_bytes_received, relay->bytes_received);
-    count_end(counters, relay->end);
-    log_end(relay);
+    counter_sub(&r->front->counters->relays_now, 1);
+    stats_add(r->stats, STAT_RELAY_BYTES_SENT, relay->bytes_sent);
+    stats_add(r->stats, STAT_RELAY_BYTES_RECEIVED, relay->bytes_received);
+    stats_add(r->stats, stats_of_relay_end(relay->end), 1);
+    audit_relay_ended(r);
     tell_peer(r);
     front_relay_free(r);
 }

@@ -1,4 +1,5 @@
-/* Relays of this worker: who is told how one ended, and whose quota it is charged to. */
+/* Relays of this worker: who is told how one ended, and whose quota it is charged to. One outlives
+ * the session and the configuration, so it keeps what its end has to be told with. */
 #pragma once
 
 #include "daemon/front/peer.h"
@@ -11,18 +12,26 @@ struct front_relay {
     struct peer *peer; /* NULL: the session is gone */
     struct relay *relay;
     struct charge charge; /* one of QUOTA_RELAYS */
+    struct user *user;
+    struct identity *identity;
+    pid_t pid; /* who asked for it */
+    struct stats *stats;
+    uint64_t start_us;
     uint64_t id;
     uint8_t index;
+    char target[AUDIT_TARGET_MAX]; /* escaped */
 };
+
+struct request;
 
 /* Makes a relay of the channel and a socket pair, not started yet. The charge is taken over.
  * *ret_client_fd is the end for the client. Returns 0 or -errno; then all stays the caller's.
  */
-int relays_new(struct front_relay **ret, struct front *front, struct channel *channel,
-               const struct rule *rule, struct charge *charge, int *ret_client_fd);
+int relays_new(struct front_relay **ret, const struct request *request, struct channel *channel,
+               struct charge *charge, int *ret_client_fd);
 /* For one that was never started. */
 void relays_discard(struct front_relay *r);
 /* From now on the client has it. */
-void relays_start(struct front_relay *r, struct peer *peer, uint64_t id, uint8_t index);
+void relays_start(struct front_relay *r, struct peer *peer, uint8_t index);
 void relays_forget_peer(struct peer *peer);
 void relays_stop_all(struct front *front, enum relay_end end);

@@ -1,14 +1,10 @@
 /* explain: the decision and the plan, without connecting or asking DNS. What another user would get
- * is for root and the daemon's own user only. status: one "key=value" a line of the daemon's state.
- */
+ * is for root and the daemon's own user only. */
 #include "daemon/front/report.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "daemon/front/identity.h"
 #include "daemon/front/request.h"
 #include "proto/cleanup.h"
@@ -32,7 +28,7 @@ static void explain_failure(struct peer *peer, uint64_t id, struct text who,
 }
 
 /* Nobody is it through a grant, which is for targets. */
-static bool is_operator(const struct peer *peer)
+bool report_may_tell_all(const struct peer *peer)
 {
     return !peer->narrowing && (peer->identity->uid == 0 || peer->identity->uid == getuid());
 }
@@ -44,7 +40,7 @@ static bool find_identity(struct peer *peer, struct text as_user, struct identit
     char user[MESSAGE_USER_MAX + 1] = "";
     int r;
 
-    if (!is_operator(peer)) {
+    if (!report_may_tell_all(peer)) {
         failure_format(failure, ERROR_DENIED, 0,
                        "only root and the daemon's user may ask for others");
         return false;
@@ -100,58 +96,4 @@ void report_explain(struct peer *peer, uint64_t id, const struct message_explain
     }
     explain_as(peer, id, other, message->target);
     identity_unref(other);
-}
-
-static void put_stat(struct wire_writer *w, const char *key, const char *value)
-{
-    char line[256];
-
-    snprintf(line, sizeof line, "%s=%s", key, value);
-    wire_put_bytes(w, ATTR_STAT, line, strlen(line));
-}
-
-static void put_number(struct wire_writer *w, const char *key, uint64_t value)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    put_stat(w, key, text);
-}
-
-static void put_counters(struct wire_writer *w, const struct status_source *status)
-{
-    uint64_t sum;
-
-#define X(name)                                                                                    \
-    sum = 0;                                                                                       \
-    for (unsigned i = 0; i < status->n_workers; i++)                                               \
-        sum += counter_get(&status->counters[i]->name);                                            \
-    put_number(w, #name, sum);
-    COUNTER_LIST(X)
-#undef X
-}
-
-void report_status(struct peer *peer, uint64_t id)
-{
-    struct front *front = peer->front;
-    const struct status_source *status = front->status;
-    const struct ring_features *features = ring_features(front->env.ring);
-    struct wire_writer w;
-    int r;
-
-    wire_begin(&w, front->scratch, sizeof front->scratch, WIRE_STATUS_REPLY, id);
-    put_stat(&w, "version", PACKAGE_VERSION);
-    put_number(&w, "uptime_seconds", (ring_now_us(front->env.ring) - status->start_us) / 1000000);
-    put_number(&w, "workers", status->n_workers);
-    put_stat(&w, "seal", front->env.caps->can_seal ? "yes" : front->env.caps->seal_reason);
-    put_stat(&w, "ring_setsockopt", features->has_setsockopt ? "yes" : "no");
-    put_number(&w, "ring_entries", features->entries);
-    if (is_operator(peer)) {
-        put_number(&w, "rules", front->config->n_rules);
-        put_counters(&w, status);
-        put_number(&w, "quota_accounts_now", quota_table_count(front->quotas));
-    }
-    r = wire_end(&w);
-    assert(r == 0);
-    peer_send_bytes(peer, front->scratch, r < 0 ? r : (ssize_t)w.length);
 }

@@ -198,8 +198,9 @@ static void start(struct request *request, uint32_t timeout_ms)
     const struct conn_env *env = &request->peer->front->env;
 
     timer_init(&request->deadline, deadline_passed);
+    request->start_us = ring_now_us(env->ring);
     ring_timer_set(env->ring, &request->deadline,
-                   ring_now_us(env->ring) +
+                   request->start_us +
                        (timeout_ms ? timeout_ms : MESSAGE_TIMEOUT_MS_DEFAULT) * US_PER_MS);
     /* One more than there are, so that the last to end from inside is not the last of all. */
     request->n_running = request->n_conns + 1;
@@ -207,6 +208,12 @@ static void start(struct request *request, uint32_t timeout_ms)
         conn_start(&request->conns[i]);
     if (--request->n_running == 0)
         request_hand_over(request);
+}
+
+static void count_decision(const struct front *front, const struct rule *rule,
+                           enum stats_key decision)
+{
+    stats_add(rule ? rule->stats : front->undecided, decision, 1);
 }
 
 static bool prepare(struct peer *peer, uint64_t id, const struct message_connect *m,
@@ -220,21 +227,24 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
     struct route route;
     struct plan plan;
 
-    if (front->is_draining) {
-        failure_set(failure, ERROR_DRAINING, 0);
-        return false;
-    }
     if (front->config->needs_cgroup)
         identity_read_cgroup(peer->identity, &peer->holder);
     if (!check_tls_name(m, tls_name, failure) ||
         !request_route(front, peer->identity, peer->narrowing, m->target,
                        m->tls_name.data ? tls_name : NULL, handoff, &target, &route, &plan,
-                       failure) ||
-        !check_options(m, &target, failure))
+                       failure)) {
+        count_decision(front, failure->rule,
+                       failure->code == ERROR_DENIED ? STAT_DENIED : STAT_UNDECIDED);
         return false;
-    request = request_new(peer, id, &route, &plan, m->count ? m->count : 1, failure);
-    if (!request)
+    }
+    count_decision(front, route.rule, STAT_ALLOWED);
+    request = check_options(m, &target, failure)
+                  ? request_new(peer, id, &route, &plan, m->count ? m->count : 1, failure)
+                  : NULL;
+    if (!request) {
+        failure->rule = route.rule;
         return false;
+    }
     memcpy(request->tls_name, tls_name, sizeof tls_name);
     request->params.payer = peer->user->quota;
     request->params.lane = &peer->user->handshakes;
@@ -246,10 +256,22 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
     request->params.tls_name = m->tls_name.data ? request->tls_name : NULL;
     for (unsigned i = 0; i < request->n_conns; i++)
         conn_init(&request->conns[i], &front->env, &request->params, conn_ended);
-    if (route.is_reported)
-        audit_reported(peer, route.rule, &target);
     *ret = request;
     return true;
+}
+
+/* What goes before any decision. */
+static bool may_ask(const struct peer *peer, struct failure *failure)
+{
+    if (peer->front->is_draining)
+        failure_set(failure, ERROR_DRAINING, 0);
+    else if (peer->n_requests >= SESSION_PENDING_MAX)
+        failure_format(failure, ERROR_OVER_LIMIT, 0, "%u requests in flight in this session",
+                       SESSION_PENDING_MAX);
+    else
+        return true;
+    count_decision(peer->front, NULL, STAT_UNDECIDED);
+    return false;
 }
 
 void request_connect(struct peer *peer, uint64_t id, const struct message_connect *m)
@@ -257,27 +279,22 @@ void request_connect(struct peer *peer, uint64_t id, const struct message_connec
     struct request *request;
     struct failure failure;
 
-    counter_add(&peer->front->counters->requests, 1);
     if (find(peer, id)) {
         peer_fail(peer, ERROR_DUPLICATE_ID, "an id may be used again after its result");
         return;
     }
-    if (peer->n_requests >= SESSION_PENDING_MAX) {
-        failure_format(&failure, ERROR_OVER_LIMIT, 0, "%u requests in flight in this session",
-                       SESSION_PENDING_MAX);
-        request_send_failure(peer, id, m->target, &failure);
-        return;
-    }
-    if (!prepare(peer, id, m, &request, &failure)) {
+    if (!may_ask(peer, &failure) || !prepare(peer, id, m, &request, &failure)) {
         request_send_failure(peer, id, m->target, &failure);
         return;
     }
     if (copy_alpn(request, m) < 0) {
         failure_set(&failure, ERROR_NO_RESOURCES, 0);
+        failure.rule = request->route.rule;
         request_free(request);
         request_send_failure(peer, id, m->target, &failure);
         return;
     }
+    audit_allowed(request);
     start(request, m->timeout_ms);
 }
 

@@ -15,6 +15,7 @@ struct request {
     struct charge charge; /* of QUOTA_RELAYS: not yet taken over by a relay */
     struct list relays;   /* made, but the result is not out yet */
     struct timer deadline;
+    uint64_t start_us;
     struct conn_params params;
     char tls_name[TARGET_HOST_MAX + 1];
     char *alpn_names;        /* what params.alpn points into */
@@ -41,6 +42,8 @@ bool request_route(const struct front *front, const struct identity *identity,
 
 /* handoff.c: all connections have ended; sends the result and frees the request when it is out. */
 void request_hand_over(struct request *request);
+/* The first of its connections that is there; NULL where none is. */
+const struct conn *request_first_connected(const struct request *request);
 /* A result that is only a failure. The target, which need not be one, is for the log. */
 void request_send_failure(struct peer *peer, uint64_t id, struct text target,
                           const struct failure *failure);

@@ -1,4 +1,5 @@
-/* A hash table by uid. A user is there as long as he has a session in this worker. */
+/* A hash table by uid. A user is there as long as he has a session or relay in this worker, or
+ * there is something to be logged about him. */
 #include "daemon/front/user.h"
 
 #include <stdlib.h>
@@ -32,6 +33,8 @@ static struct user *add(struct front *front, uid_t uid)
         return NULL;
     }
     fair_lane_init(&user->handshakes);
+    user->front = front;
+    list_init(&user->left_out_node);
     list_append(bucket_of(front, uid), &user->node);
     return user;
 }
@@ -44,6 +47,12 @@ struct user *user_get(struct front *front, uid_t uid)
         user = add(front, uid);
     if (user)
         user->n_references++;
+    return user;
+}
+
+struct user *user_ref(struct user *user)
+{
+    user->n_references++;
     return user;
 }
 

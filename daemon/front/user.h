@@ -12,8 +12,12 @@ struct user {
     uid_t uid;
     struct quota *quota; /* of the rule "" */
     struct fair_lane handshakes;
+    struct front *front;
+    struct list left_out_node; /* audit.c */
+    unsigned n_left_out;       /* log lines */
 };
 
 /* NULL without memory. */
 struct user *user_get(struct front *front, uid_t uid);
+struct user *user_ref(struct user *user);
 struct user *user_put(struct user *user); /* NULL is fine; returns NULL */

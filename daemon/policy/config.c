@@ -322,6 +322,18 @@ int config_new_user(struct config **ret, uid_t uid, char error[CONFIG_ERROR_MAX]
     return 0;
 }
 
+int config_count(struct config *config, struct stats_table *table)
+{
+    for (size_t i = 0; i < config->n_rules; i++) {
+        struct rule *rule = &config->rules[i];
+
+        rule->stats = stats_get(table, rule->name);
+        if (!rule->stats)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 struct config *config_ref(struct config *config)
 {
     unsigned before = __atomic_fetch_add(&config->n_references, 1, __ATOMIC_RELAXED);

@@ -11,6 +11,7 @@
 
 #include "daemon/base/address.h"
 #include "daemon/base/quota.h"
+#include "daemon/base/stats.h"
 #include "daemon/policy/pattern.h"
 #include "daemon/tls/tls.h"
 
@@ -65,6 +66,7 @@ struct source {
 
 struct rule {
     char *name;
+    struct stats *stats; /* by its name; NULL until config_count() */
     struct client_match *clients;
     size_t n_clients;
     char *socket; /* listener name; NULL: the default one */
@@ -111,6 +113,9 @@ int config_parse(struct config **ret, const char *name, const char *text, size_t
 int config_new_user(struct config **ret, uid_t uid, char error[CONFIG_ERROR_MAX]);
 /* No rule: denies all. */
 int config_new_empty(struct config **ret, char error[CONFIG_ERROR_MAX]);
+
+/* Its rules count there from now on. Returns 0 or -ENOMEM. */
+int config_count(struct config *config, struct stats_table *table);
 
 struct config *config_ref(struct config *config);
 struct config *config_unref(struct config *config); /* returns NULL */

@@ -23,6 +23,7 @@ static bool deny(struct failure *ret_failure, const struct rule *rule, const cha
         failure_format(ret_failure, ERROR_DENIED, 0, "rule '%s' %s", rule->name, what);
     else
         failure_format(ret_failure, ERROR_DENIED, 0, "%s", what);
+    ret_failure->rule = rule;
     return false;
 }
 
@@ -100,6 +101,7 @@ static bool give_route(const struct rule *rule, unsigned handoff, bool is_report
     if (handoff == 0) {
         failure_format(ret_failure, ERROR_HANDOFF_KIND, 0,
                        "the client accepts no kind of hand-over that rule '%s' allows", rule->name);
+        ret_failure->rule = rule;
         return false;
     }
     *ret_route = (struct route){.rule = rule, .handoff = handoff, .is_reported = is_reported};

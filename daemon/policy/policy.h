@@ -37,7 +37,8 @@ struct route {
 };
 
 /* tls_name: NULL, or the request's, canonical. handoff: the client's mask.
- * Returns true with a route, false with a failure (DENIED, HANDOFF_KIND). */
+ * Returns true with a route, false with a failure (DENIED, HANDOFF_KIND) and the rule, if one
+ * decided. */
 bool policy_decide(const struct config *config, const struct identity *identity,
                    const struct target *target, const char *tls_name, unsigned handoff,
                    struct route *ret_route, struct failure *ret_failure);

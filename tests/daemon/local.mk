@@ -10,14 +10,16 @@ script_tests += \
 	tests/daemon/test-hostile-origin.py \
 	tests/daemon/test-identity.py \
 	tests/daemon/test-limits.py \
+	tests/daemon/test-log.py \
 	tests/daemon/test-names.py \
 	tests/daemon/test-policy.py \
 	tests/daemon/test-relay.py \
 	tests/daemon/test-reload.py \
 	tests/daemon/test-rules.py \
 	tests/daemon/test-seal.py
+	tests/daemon/test-status.py
 
-EXTRA_DIST += tests/daemon/rig.py
+EXTRA_DIST += tests/daemon/metrics.py tests/daemon/rig.py
 
 noinst_PROGRAMS += tests/lib/key-updater
 tests_lib_key_updater_SOURCES = tests/lib/key-updater.c

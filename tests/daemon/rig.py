@@ -23,6 +23,7 @@ TARGET, TIMEOUT, FAMILY, ALPN, TLS_NAME, HANDOVER, HEADER, SUBPROTOCOL, COUNT, A
     PATTERN = range(16, 27)
 CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL, TLS_VERSION = range(32, 41)
 TIME, END, INDEX, BYTES_SENT, BYTES_RECEIVED, RULE, PLAN, STAT, WHO = 45, 48, 49, 50, 51, 56, 57, 58, 59
+FORMAT, TEXT, MORE = 27, 60, 61
 TCP, KTLS, RELAY = 1, 2, 4
 CLEAN, TRUNCATED, RESET, IDLE, DRAINED, LIFETIME = range(1, 7)
 STAGES = {1: "request", 2: "policy", 3: "resolve", 4: "connect", 6: "tls", 9: "handoff"}
@@ -179,10 +180,16 @@ class Session:
         m = self.recv_kind(ENDED)
         return m.number(END) if m else None
 
+    def status_messages(self, *attributes):
+        self.send(message(STATUS, 0, *attributes))
+        messages = [self.recv_kind(STATUS_REPLY)]
+        while messages[-1].number(MORE):
+            messages.append(self.recv_kind(STATUS_REPLY))
+        return messages
+
     def status(self):
-        self.send(message(STATUS, 0))
-        m = self.recv_kind(STATUS_REPLY)
-        return dict(line.decode().split("=", 1) for line in m.attributes[STAT])
+        return dict(line.decode().split("=", 1) for m in self.status_messages()
+                    for line in m.attributes[STAT])
 
     def ask_grant(self, *patterns):
         """The answer, with the fd if there is one."""

@@ -66,7 +66,7 @@ static void check_round_trip(const struct message_connect *m, uint64_t id)
 static void stat(void *data, struct text key, struct text value)
 {
     (void)data;
-    if (!key.data || !value.data || memchr(key.data, '=', key.n))
+    if (!value.data || (key.data && memchr(key.data, '=', key.n)))
         abort();
 }
 
@@ -81,6 +81,7 @@ static void decode_requests(struct wire_reader reader, const struct wire_head *h
 {
     struct message_connect connect;
     struct message_explain explain;
+    struct message_status status;
     struct message_hello hello;
     struct message_grant grant;
     const char *error = NULL;
@@ -107,6 +108,11 @@ static void decode_requests(struct wire_reader reader, const struct wire_head *h
     if (r == 0)
         check_grant(&grant);
     error = NULL;
+    r = message_decode_status(reader, &status, &error);
+    check_refusal(r, error);
+    if (r == 0 && status.format > STATUS_OPENMETRICS)
+        abort();
+    error = NULL;
     r = message_decode_empty(reader, &error);
     check_refusal(r, error);
 }
@@ -119,6 +125,7 @@ static void decode_answers(struct wire_reader reader)
     struct message_answer answer;
     struct message_ended ended;
     struct message_error failed;
+    bool has_more;
     const char *error = NULL;
     int r = message_decode_result(reader, &result, &error);
 
@@ -141,7 +148,7 @@ static void decode_answers(struct wire_reader reader)
     r = message_decode_error(reader, &failed, &error);
     check_refusal(r, error);
     error = NULL;
-    r = message_decode_status_reply(reader, stat, NULL, &error);
+    r = message_decode_status_reply(reader, stat, NULL, &has_more, &error);
     check_refusal(r, error);
 }
 

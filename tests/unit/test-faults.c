@@ -108,6 +108,7 @@ static struct front front;
 static struct counters counters;
 static struct capabilities caps = {.seal_reason = "not tried"};
 static struct counters *all_counters[] = {&counters};
+static struct stats_table *stats;
 static struct status_source status = {.counters = all_counters, .n_workers = 1};
 static char ca_path[] = "/tmp/fdial-faults-XXXXXX";
 
@@ -129,6 +130,8 @@ static void front_start(const char *seal)
     front.env.caps = &caps;
     front.counters = &counters;
     front.status = &status;
+    ck_assert_int_eq(stats_table_new(&stats), 0);
+    front.undecided = stats_get(stats, "");
     n = snprintf(text, sizeof text,
                  "tls \"t\" { ca-file = \"%s\" }\n"
                  "rule \"r\" { client = { \"uid:%u\" } allow = { \"*://*:*\" }"
@@ -136,6 +139,7 @@ static void front_start(const char *seal)
                  ca_path, getuid(), seal);
     ck_assert_msg(config_parse(&front.config, "test", text, (size_t)n, config_error) == 0, "%s",
                   config_error);
+    ck_assert_int_eq(config_count(front.config, stats), 0);
 }
 
 static bool is_quiet(void)
@@ -166,10 +170,13 @@ static void turn(void)
 
 static void front_stop(void)
 {
+    audit_deinit(&front);
     resolver_free(front.env.resolver);
     own_addresses_free(front.env.own);
     ring_free(front.env.ring);
     config_unref(front.config);
+    stats_put(front.undecided);
+    stats_table_free(stats);
     quota_table_free(front.quotas);
 }
 
