@@ -17,6 +17,7 @@
 #include "config.h"
 #include "daemon/base/clock.h"
 #include "daemon/conn/seal.h"
+#include "daemon/metrics_server.h"
 #include "daemon/worker.h"
 #include "proto/cleanup.h"
 
@@ -30,6 +31,7 @@ struct daemon {
     bool has_sqpoll;
     struct stats_table *stats;
     struct sockets sockets;
+    struct metrics_server *metrics; /* NULL: none */
     struct worker *workers[WORKERS_MAX];
     struct counters *counters[WORKERS_MAX];
     unsigned n_workers;
@@ -125,6 +127,31 @@ static void hand_on(struct daemon *d)
     }
 }
 
+/* Makes it so: what cannot be is said, and what there was stays. Connections do not depend on it.
+ */
+static void serve_metrics(struct daemon *d, const struct config *config)
+{
+    gid_t group = config->metrics_group;
+    struct metrics_server *server = NULL;
+    char error[SOCKETS_ERROR_MAX];
+
+    if (d->metrics && config->metrics &&
+        strcmp(metrics_server_path(d->metrics), config->metrics) == 0) {
+        int r = metrics_server_set_group(d->metrics, group);
+
+        if (r < 0)
+            log_error("metrics-group: %s: %s", config->metrics, strerror(-r));
+        return;
+    }
+    if (config->metrics &&
+        metrics_server_new(&server, &d->shared.status, config->metrics, group, error) < 0) {
+        log_error("metrics: %s", error);
+        return;
+    }
+    metrics_server_free(d->metrics);
+    d->metrics = server;
+}
+
 static void reload(struct daemon *d)
 {
     char error[CONFIG_ERROR_MAX];
@@ -141,6 +168,7 @@ static void reload(struct daemon *d)
         d->shared.config = config;
         pthread_mutex_unlock(&d->shared.mutex);
         hand_on(d);
+        serve_metrics(d, config);
         log_notice("configuration reloaded");
         warn_of_reporting(config);
         tell_what_stays(d, config);
@@ -202,6 +230,7 @@ static int stop_workers(struct daemon *d)
         if (worker_join(d->workers[i]) < 0)
             status = EXIT_FAILURE;
     }
+    d->metrics = metrics_server_free(d->metrics); /* it reads the workers' counters */
     for (unsigned i = 0; i < d->n_workers; i++)
         d->workers[i] = worker_free(d->workers[i]);
     return status;
@@ -232,6 +261,7 @@ static int run(struct daemon *d)
     }
     d->shared.sockets = &d->sockets;
     if (start_workers(d) == 0) {
+        serve_metrics(d, d->shared.config);
         log_notice("version " PACKAGE_VERSION ", workers: %u, rules: %zu", d->n_workers,
                    d->shared.config->n_rules);
         warn_of_reporting(d->shared.config);

@@ -55,11 +55,14 @@ libdaemon_la_SOURCES = \
 	daemon/front/request.c daemon/front/request.h \
 	daemon/front/status.c \
 	daemon/front/user.c daemon/front/user.h \
+	daemon/metrics_server.c daemon/metrics_server.h \
 	daemon/sockets.c daemon/sockets.h \
 	daemon/worker.c daemon/worker.h \
 	daemon/daemon.c daemon/daemon.h
-libdaemon_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(CONFUSE_CFLAGS) $(SYSTEMD_CFLAGS)
-libdaemon_la_LIBADD = libproto.la $(OPENSSL_LIBS) $(CARES_LIBS) $(CONFUSE_LIBS) $(SYSTEMD_LIBS) -lpthread
+libdaemon_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(CONFUSE_CFLAGS) $(SYSTEMD_CFLAGS) \
+	$(MICROHTTPD_CFLAGS)
+libdaemon_la_LIBADD = libproto.la $(OPENSSL_LIBS) $(CARES_LIBS) $(CONFUSE_LIBS) $(SYSTEMD_LIBS) \
+	$(MICROHTTPD_LIBS) -lpthread
 
 include daemon/tls/local.mk
 include daemon/resolve/local.mk

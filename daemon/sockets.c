@@ -27,7 +27,7 @@
 #define IN_USE_WAIT_MS 500
 #define LOCK_PAUSE_NS  10000000
 
-__attribute__((format(printf, 3, 4))) static int fail(char *error, int r, const char *format, ...)
+int sockets_fail(char error[SOCKETS_ERROR_MAX], int r, const char *format, ...)
 {
     va_list args;
 
@@ -77,19 +77,21 @@ static int take_from_systemd(struct sockets *sockets, char *error)
     int n = sd_listen_fds_with_names(1, &names);
 
     if (n < 0)
-        return fail(error, n, "LISTEN_FDS: %s", strerror(-n));
+        return sockets_fail(error, n, "LISTEN_FDS: %s", strerror(-n));
     if (n > SOCKETS_MAX)
-        return fail(error, -E2BIG, "%d sockets passed, at most %d are supported", n, SOCKETS_MAX);
+        return sockets_fail(error, -E2BIG, "%d sockets passed, at most %d are supported", n,
+                            SOCKETS_MAX);
     for (int i = 0; i < n; i++) {
         int fd = SD_LISTEN_FDS_START + i, r;
 
         if (sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) <= 0)
-            return fail(error, -EINVAL,
-                        "socket \"%s\" passed by systemd is not ListenSequentialPacket= on a path",
-                        names[i]);
+            return sockets_fail(
+                error, -EINVAL,
+                "socket \"%s\" passed by systemd is not ListenSequentialPacket= on a path",
+                names[i]);
         r = add(sockets, fd, is_default_name(names[i]) ? NULL : names[i], NULL);
         if (r < 0)
-            return fail(error, r, "socket \"%s\": %s", names[i], strerror(-r));
+            return sockets_fail(error, r, "socket \"%s\": %s", names[i], strerror(-r));
     }
     return n;
 }
@@ -103,7 +105,7 @@ static int default_path(bool is_user, char *path, size_t size, char *error)
         return 0;
     }
     if (!runtime || runtime[0] != '/')
-        return fail(error, -EINVAL, "XDG_RUNTIME_DIR is not set: use --socket PATH");
+        return sockets_fail(error, -EINVAL, "XDG_RUNTIME_DIR is not set: use --socket PATH");
     snprintf(path, size, "%s" WIRE_SOCKET_USER, runtime);
     return 0;
 }
@@ -123,11 +125,11 @@ static int make_directory(const char *path, mode_t mode)
 
 /* Whether somebody accepts here. The socket of a process that was killed goes on listening for a
  * moment, until the kernel has taken its ring apart, and hangs up then: asked again. */
-static bool is_in_use(const struct sockaddr_un *un)
+static bool is_in_use(const struct sockaddr_un *un, int type)
 {
     for (int i = 0; i < IN_USE_TRIES; i++) {
         CLEANUP(fd_closep)
-        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         struct pollfd hang_up = {.fd = fd};
 
         if (fd < 0)
@@ -141,7 +143,7 @@ static bool is_in_use(const struct sockaddr_un *un)
 }
 
 /* A socket that nobody listens on is left over and is removed; one in use is not. */
-static int remove_stale(const struct sockaddr_un *un)
+static int remove_stale(const struct sockaddr_un *un, int type)
 {
     struct stat st;
 
@@ -149,19 +151,16 @@ static int remove_stale(const struct sockaddr_un *un)
         return errno == ENOENT ? 0 : -errno;
     if (!S_ISSOCK(st.st_mode))
         return -EEXIST;
-    if (is_in_use(un))
+    if (is_in_use(un, type))
         return -EADDRINUSE;
     return unlink(un->sun_path) < 0 ? -errno : 0;
 }
 
-/* 0660 root:fdial, or root alone where there is no such group. Not as root: what the user has. */
-static int set_owner(const char *path, bool is_user)
+int sockets_give(const char *path, mode_t mode, gid_t group)
 {
-    const struct group *group = is_user || geteuid() != 0 ? NULL : getgrnam(SOCKET_GROUP);
-
-    if (group && chown(path, 0, group->gr_gid) < 0)
+    if (group != (gid_t)-1 && chown(path, (uid_t)-1, group) < 0)
         return -errno;
-    return chmod(path, is_user ? 0600 : 0660) < 0 ? -errno : 0;
+    return chmod(path, mode) < 0 ? -errno : 0;
 }
 
 /* So that of two daemons which start together only one takes the left-over socket for stale: the
@@ -184,10 +183,10 @@ static int lock_directory(const char *path)
     return fd;
 }
 
-static int occupy(int fd, const struct sockaddr_un *un, bool is_user)
+static int occupy(int fd, const struct sockaddr_un *un, const struct socket_options *options)
 {
     mode_t mask;
-    int r = remove_stale(un);
+    int r = remove_stale(un, options->type);
 
     if (r < 0)
         return r;
@@ -195,37 +194,58 @@ static int occupy(int fd, const struct sockaddr_un *un, bool is_user)
     r = bind(fd, (const struct sockaddr *)un, sizeof *un) < 0 ? -errno : 0;
     umask(mask);
     if (r == 0)
-        r = set_owner(un->sun_path, is_user);
-    if (r == 0 && listen(fd, BACKLOG) < 0)
+        r = sockets_give(un->sun_path, options->mode, options->group);
+    if (r == 0 && listen(fd, options->backlog) < 0)
         r = -errno;
     return r;
 }
 
-static int make(struct sockets *sockets, const char *path, bool is_user, char *error)
+int sockets_make(const struct socket_options *options, int *ret_fd, char error[SOCKETS_ERROR_MAX])
 {
-    CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_closep) int fd = socket(AF_UNIX, options->type | SOCK_CLOEXEC, 0);
     CLEANUP(fd_closep) int lock = -1;
     struct sockaddr_un un = {.sun_family = AF_UNIX};
+    const char *path = options->path;
     int r;
 
     if (fd < 0)
-        return fail(error, -errno, "cannot make a Unix socket: %s", strerror(errno));
+        return sockets_fail(error, -errno, "cannot make a Unix socket: %s", strerror(errno));
     if (strlen(path) >= sizeof un.sun_path)
-        return fail(error, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes", path,
-                    sizeof un.sun_path - 1);
+        return sockets_fail(error, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes", path,
+                            sizeof un.sun_path - 1);
     strcpy(un.sun_path, path);
-    r = make_directory(path, is_user ? 0700 : 0755);
+    r = make_directory(path, options->directory_mode);
     if (r == 0) {
         lock = lock_directory(path);
-        r = occupy(fd, &un, is_user);
+        r = occupy(fd, &un, options);
     }
     if (r == -EADDRINUSE)
-        return fail(error, r, "%s: another daemon listens here", path);
-    if (r == 0)
-        r = add(sockets, fd, NULL, path);
+        return sockets_fail(error, r, "%s: another daemon listens here", path);
     if (r < 0)
-        return fail(error, r, "%s: %s", path, strerror(-r));
-    (void)TAKE_FD(fd);
+        return sockets_fail(error, r, "%s: %s", path, strerror(-r));
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+/* 0660 root:fdial, or root alone where there is no such group. Not as root: what the user has. */
+static int make(struct sockets *sockets, const char *path, bool is_user, char *error)
+{
+    const struct group *group = is_user || geteuid() != 0 ? NULL : getgrnam(SOCKET_GROUP);
+    const struct socket_options options = {.path = path,
+                                           .type = SOCK_SEQPACKET,
+                                           .backlog = BACKLOG,
+                                           .directory_mode = is_user ? 0700 : 0755,
+                                           .mode = is_user ? 0600 : 0660,
+                                           .group = group ? group->gr_gid : (gid_t)-1};
+    int fd, r = sockets_make(&options, &fd, error);
+
+    if (r < 0)
+        return r;
+    r = add(sockets, fd, NULL, path);
+    if (r < 0) {
+        fd_close(fd);
+        return sockets_fail(error, r, "%s: %s", path, strerror(-r));
+    }
     return 0;
 }
 

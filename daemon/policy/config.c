@@ -45,8 +45,26 @@ static struct config *config_new(char *error)
     }
     config->n_references = 1;
     config->ktls = true;
+    config->metrics_group = (gid_t)-1;
     config->drain_timeout_us = CONFIG_DRAIN_TIMEOUT_DEFAULT_S * US_PER_S;
     return config;
+}
+
+static int build_metrics(const struct value_list *keys, struct config *config, char *error)
+{
+    const struct value *group = keys[KEY_METRICS_GROUP].values;
+    int r = 0;
+
+    if (keys[KEY_METRICS].n > 0)
+        r = config_parse_socket_path(keys[KEY_METRICS].values, KEY_METRICS, &config->metrics,
+                                     error);
+    else if (group)
+        r = config_refuse(error, &group->place,
+                          "'metrics-group' is for the socket of 'metrics', which is missing; add "
+                          "it, or remove this");
+    if (r == 0 && group)
+        r = config_parse_group(group, &config->metrics_group, error);
+    return r;
 }
 
 static int build_root(const struct section *root, struct config *config, char *error)
@@ -66,7 +84,7 @@ static int build_root(const struct section *root, struct config *config, char *e
                                   &config->drain_timeout_us, error);
     if (r == 0 && keys[KEY_NAMESERVERS].n > 0)
         r = config_parse_nameservers(&keys[KEY_NAMESERVERS], &config->nameservers, error);
-    return r;
+    return r == 0 ? build_metrics(keys, config, error) : r;
 }
 
 static bool is_host(const char *text)
@@ -350,6 +368,7 @@ struct config *config_unref(struct config *config)
         config_rule_deinit(&config->rules[i]);
     free(config->rules);
     free(config->nameservers);
+    free(config->metrics);
     free(config);
     return NULL;
 }

@@ -93,6 +93,8 @@ struct config {
     bool sqpoll;
     bool ktls;
     uint64_t drain_timeout_us; /* 0: relays are ended at once */
+    char *metrics;             /* path of the socket they are served on; NULL: none */
+    gid_t metrics_group;       /* (gid_t)-1: none */
     char *nameservers;         /* as resolver_options.servers; NULL: resolv.conf */
     bool needs_cgroup;         /* a rule asks for the client's unit or cgroup */
     struct rule *rules;

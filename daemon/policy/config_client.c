@@ -119,6 +119,13 @@ static int parse_cgroup(const struct value *value, const char *path, char **ret,
     return *ret ? 0 : config_fail(-ENOMEM, error, "out of memory");
 }
 
+int config_parse_group(const struct value *value, gid_t *ret, char error[CONFIG_ERROR_MAX])
+{
+    if (value->text[0] >= '0' && value->text[0] <= '9')
+        return parse_id(value, value->text, ret, error);
+    return parse_name(value, value->text, "group", look_up_group, ret, error);
+}
+
 static int check_id(const struct value *value, const struct client_match *client, char *error)
 {
     if (client->name || client->id != IDENTITY_OVERFLOW_ID)

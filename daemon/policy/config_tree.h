@@ -29,7 +29,9 @@ enum config_form {
     X(SQPOLL, "sqpoll", FORM_ONE)                                                                  \
     X(KTLS, "ktls", FORM_ONE)                                                                      \
     X(DRAIN_TIMEOUT, "drain-timeout", FORM_ONE)                                                    \
-    X(NAMESERVERS, "nameservers", FORM_LIST)
+    X(NAMESERVERS, "nameservers", FORM_LIST)                                                       \
+    X(METRICS, "metrics", FORM_ONE)                                                                \
+    X(METRICS_GROUP, "metrics-group", FORM_ONE)
 
 #define CONFIG_TLS_KEYS(X)                                                                         \
     X(CA_FILE, "ca-file", FORM_ONE)                                                                \
@@ -165,6 +167,11 @@ int config_parse_nameservers(const struct value_list *list, char **ret,
 /* *ret is malloc'd. */
 int config_parse_source(const struct value *value, struct source **ret,
                         char error[CONFIG_ERROR_MAX]);
+/* The absolute path of a Unix socket, malloc'd. */
+int config_parse_socket_path(const struct value *value, enum config_key key, char **ret,
+                             char error[CONFIG_ERROR_MAX]);
+/* A group's name or id. */
+int config_parse_group(const struct value *value, gid_t *ret, char error[CONFIG_ERROR_MAX]);
 int config_parse_client(const struct value *value, struct client_match *ret,
                         char error[CONFIG_ERROR_MAX]);
 

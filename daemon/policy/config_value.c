@@ -104,6 +104,20 @@ int config_parse_bool(const struct value *value, enum config_key key, bool *ret,
     return 0;
 }
 
+int config_parse_socket_path(const struct value *value, enum config_key key, char **ret,
+                             char error[CONFIG_ERROR_MAX])
+{
+    size_t n = strlen(value->text);
+
+    if (value->text[0] != '/' || value->text[n - 1] == '/' || n > TARGET_UNIX_MAX)
+        return config_refuse(error, &value->place,
+                             "'%s' takes the path of a socket, which begins with '/', does not end "
+                             "with it, and has at most %d bytes; '%.60s' is none",
+                             config_key_name(key), TARGET_UNIX_MAX, value->text);
+    *ret = strdup(value->text);
+    return *ret ? 0 : config_fail(-ENOMEM, error, "out of memory");
+}
+
 /* address, address:port, [IPv6] or [IPv6]:port */
 static bool is_nameserver(const char *text)
 {

@@ -11,6 +11,7 @@ script_tests += \
 	tests/daemon/test-identity.py \
 	tests/daemon/test-limits.py \
 	tests/daemon/test-log.py \
+	tests/daemon/test-metrics.py \
 	tests/daemon/test-names.py \
 	tests/daemon/test-policy.py \
 	tests/daemon/test-relay.py \

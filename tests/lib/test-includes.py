@@ -36,6 +36,7 @@ LIBRARIES = {
     "c-ares": (r"ares\w*\.h", r"ares_\w+|ARES_\w+", r"daemon/resolve/dns\w*\.c"),
     "libconfuse": (r"confuse\.h", r"cfg_\w+|CFGF?_\w+", r"daemon/policy/config_tree\.c"),
     "libsystemd": (r"systemd/.*", r"sd_[a-z]+_\w+|SD_LISTEN_\w+", r"daemon/\w+\.c"),
+    "libmicrohttpd": (r"microhttpd\.h", r"MHD_\w+", r"daemon/metrics_server\.c"),
     "jansson": (r"jansson\.h", r"json_\w+_t|json_\w+\(|JSON_[A-Z]+", r"client/cmd_\w+\.c"),
     "libidn2": (r"idn2\.h", r"idn2_\w+|IDN2_\w+", r"client/idn\.c"),
 }

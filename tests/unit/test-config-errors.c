@@ -122,6 +122,22 @@ static const struct {
     {"drain-timeout = 05m",
      "1: 'drain-timeout' takes a time like 30, 30s, 5m or 1h, at most a year, "
      "without leading zeros or sign; '05m' is none"},
+    {"\nmetrics = \"metrics.sock\"",
+     "2: 'metrics' takes the path of a socket, which begins with '/', does not end with it, and "
+     "has at most 107 bytes; 'metrics.sock' is none"},
+    {"metrics = \"/run/\"", "1: 'metrics' takes the path of a socket, which begins with '/', does "
+                            "not end with it, and has at most 107 bytes; '/run/' is none"},
+    {"metrics = \"\"", "1: 'metrics' takes the path of a socket, which begins with '/', does not "
+                       "end with it, and has at most 107 bytes; '' is none"},
+    {"metrics = { \"/run/a\", \"/run/b\" }", "1: 'metrics' takes one value; remove the braces"},
+    {"metrics-group = ci",
+     "1: 'metrics-group' is for the socket of 'metrics', which is missing; add it, or remove this"},
+    {"metrics = \"/m\"\nmetrics-group = absent",
+     "2: there is no group 'absent'; make it, or remove it here"},
+    {"metrics = \"/m\"\nmetrics-group = 01",
+     "2: '01' has no id of 0 to 4294967294, without leading zeros or sign"},
+    {"metrics = \"/m\"\nmetrics-group = broken",
+     "2: cannot look up the group 'broken': Input/output error"},
     {"nameservers = {\n\"192.0.2.1\",\n\"ns.example.org\" }",
      "3: 'nameservers' takes addresses like 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53; "
      "'ns.example.org' is none"},

@@ -42,6 +42,8 @@ START_TEST(test_defaults)
     ck_assert(config->ktls);
     ck_assert_uint_eq(config->drain_timeout_us, 30000000);
     ck_assert_ptr_null(config->nameservers);
+    ck_assert_ptr_null(config->metrics);
+    ck_assert_uint_eq(config->metrics_group, (gid_t)-1);
     ck_assert_uint_eq(config->n_rules, 1);
     ck_assert_str_eq(rule->name, "a");
     ck_assert_uint_eq(rule->n_clients, 1);
@@ -68,6 +70,7 @@ START_TEST(test_every_key)
     struct config *config = parse(
         "workers = 4\nsqpoll = true\nktls = false\ndrain-timeout = \"5m\"\n"
         "nameservers = { \"192.0.2.1\", '192.0.2.2:5353', \"2001:db8::1\", \"[2001:db8::2]:53\" }\n"
+        "metrics = \"/run/a b/metrics.sock\"\nmetrics-group = ci\n"
         "rule first {\n"
         "  client = { \"user:build\", \"uid:7\", \"group:ci\", \"gid:8\", \"user:large\",\n"
         "    \"unit:ci@1.service\", \"cgroup:/ci.slice/a b\" }\n"
@@ -105,6 +108,8 @@ START_TEST(test_every_key)
     ck_assert(config->sqpoll);
     ck_assert(!config->ktls);
     ck_assert_uint_eq(config->drain_timeout_us, UINT64_C(300000000));
+    ck_assert_str_eq(config->metrics, "/run/a b/metrics.sock");
+    ck_assert_uint_eq(config->metrics_group, 2001);
     ck_assert_str_eq(config->nameservers, "192.0.2.1,192.0.2.2:5353,2001:db8::1,[2001:db8::2]:53");
     ck_assert_uint_eq(config->n_rules, 2);
     ck_assert_str_eq(rule->name, "first");
