@@ -17,7 +17,7 @@ script_tests += \
 	tests/daemon/test-relay.py \
 	tests/daemon/test-reload.py \
 	tests/daemon/test-rules.py \
-	tests/daemon/test-seal.py
+	tests/daemon/test-seal.py \
 	tests/daemon/test-status.py
 
 EXTRA_DIST += tests/daemon/metrics.py tests/daemon/rig.py

@@ -18,7 +18,7 @@ NO_DAEMON = 3
 STRANGER = 12346  # of nobody whom a client believes
 CIPHER, MESSAGE_MAX, PENDING_MAX, COUNT_MAX = 41, 3, 4, 5
 SYSTEM_FOLDER = "/run/fdial"
-UNUSABLE = r"\$FDIAL_FD does not name a socket of the daemon"
+UNUSABLE = r"\$FDIAL_FD does not name a grant or a socket of the daemon"
 SECRET = b"from the impostor"
 
 

@@ -7,8 +7,6 @@ CLEANFILES += $(vm_test_programs)
 
 tests_vm_seal_test_SOURCES = tests/vm/seal-test.c tests/vm/attacks.h
 tests_vm_heir_test_SOURCES = tests/vm/heir-test.c
-
-tests_vm_seal_test_SOURCES = tests/vm/seal-test.c
 tests_vm_seal_test_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_vm_seal_test_LDADD = $(URING_LIBS)
 
@@ -19,8 +17,7 @@ check-vm: $(vm_programs)
 
 EXTRA_DIST += tests/vm/vm.py tests/vm/machine.py tests/vm/init.sh \
 	tests/vm/guest/tap.sh tests/vm/guest/10-seal.sh tests/vm/guest/20-daemon.sh \
-	tests/vm/guest/30-no-seal.sh
-	tests/vm/guest/30-identity.sh
+	tests/vm/guest/30-no-seal.sh tests/vm/guest/40-identity.sh
 clean-local: clean-vm
 clean-vm:
 	-rm -rf tests/vm/cache tests/vm/vm.log tests/vm/vm.trs tests/vm/suite.log
