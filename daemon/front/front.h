@@ -16,6 +16,7 @@
 #define SESSION_PENDING_MAX   4096 /* requests in flight in one session, whatever the rules say */
 #define SESSION_OUTBOX_EXTRA  64   /* messages waiting besides results; beyond: it is dropped */
 #define SEND_PARALLEL_MAX     128  /* messages of one session with the kernel at once */
+#define HELLO_TIMEOUT_US      (30 * UINT64_C(1000000)) /* for a client to say hello */
 #define DELIVERY_TIMEOUT_US   (30 * UINT64_C(1000000)) /* for a client to take a result */
 #define REQUEST_BUCKETS       4096                     /* of the table of requests by id */
 #define USER_BUCKETS          256

@@ -23,6 +23,7 @@
 #include "proto/cleanup.h"
 
 static void received(struct op *op, int res, uint32_t flags);
+static void no_hello(struct timer *timer);
 static void holder_ended(struct op *op, int res, uint32_t flags);
 
 /* There is no session to send it in the proper way; the socket is new, so it takes it at once. */
@@ -107,6 +108,9 @@ void peer_start(struct peer *peer, struct front *front, int fd)
     op_init(&peer->recv_op, received);
     ring_recv_messages(front->env.ring, &peer->recv_op, fd);
     op_init(&peer->end_op, holder_ended);
+    timer_init(&peer->hello_timer, no_hello);
+    ring_timer_set(front->env.ring, &peer->hello_timer,
+                   ring_now_us(front->env.ring) + HELLO_TIMEOUT_US);
 }
 
 static void watch_holder(struct peer *peer)
@@ -180,6 +184,7 @@ void peer_close(struct peer *peer)
     if (peer->is_closing)
         return;
     peer->is_closing = true;
+    ring_timer_clear(peer->front->env.ring, &peer->hello_timer);
     ring_cancel(peer->front->env.ring, &peer->recv_op);
     ring_cancel(peer->front->env.ring, &peer->end_op);
     relays_forget_peer(peer);
@@ -334,6 +339,13 @@ void peer_fail(struct peer *peer, enum error_code code, const char *detail)
 
 /* Messages */
 
+/* Whoever holds sessions for nothing holds places in a worker that others could use. */
+static void no_hello(struct timer *timer)
+{
+    peer_fail(container_of(timer, struct peer, hello_timer), ERROR_BAD_MESSAGE,
+              "no hello within 30 seconds");
+}
+
 static void on_hello(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
 {
     struct front *front = peer->front;
@@ -355,6 +367,7 @@ static void on_hello(struct peer *peer, const struct wire_head *head, struct wir
         return;
     }
     peer->has_hello = true;
+    ring_timer_clear(front->env.ring, &peer->hello_timer);
     peer_send_bytes(peer, front->scratch,
                     message_encode_welcome(front->scratch, sizeof front->scratch, &welcome));
 }

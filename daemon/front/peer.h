@@ -21,7 +21,8 @@ struct peer {
     struct narrowing *narrowing; /* of the grant it comes from; NULL: it does not */
     struct holder holder;        /* which process may use it */
     struct user *user;
-    struct charge charge; /* this session, and what is to be sent to it */
+    struct charge charge;     /* this session, and what is to be sent to it */
+    struct timer hello_timer; /* until it has said hello */
     bool has_hello;
     bool is_failing; /* an error message is on its way, then it is dropped */
     bool is_closing;

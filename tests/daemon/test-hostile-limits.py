@@ -11,7 +11,8 @@ import fdialtest
 import rig
 from rig import attr, message
 
-OVER_LIMIT = 7
+BAD_MESSAGE, OVER_LIMIT = 1, 7
+HELLO_TIMEOUT_S = 30
 N_NAMES = 4500    # more than a worker looks up at the same time
 N_SESSIONS = 50   # with 4000 answers each some 150 MB, if nobody minds
 MEMORY_MAX_KIB = 100 * 1024
@@ -142,6 +143,24 @@ class HostileLimits(rig.Case):
         for c in self.opened[1:]:
             c.close()
         self.assertEqual([s.ended(), s.ended()], [rig.CLEAN] * 2)
+        state.check()
+
+    def test_no_hello(self):
+        """Who says nothing is dropped; who said hello may be silent for as long as he likes."""
+        daemon = self.start()
+        state = rig.State(daemon)
+        silent = [self.session(daemon, says_hello=False) for _ in range(100)]
+        idle = self.session(daemon)
+        silent[0].socket.settimeout(HELLO_TIMEOUT_S + rig.WAIT_S)
+        begin = time.monotonic()
+        for s in silent:
+            m = s.recv()
+            self.assertEqual((m.kind, m.code), (rig.ERROR, BAD_MESSAGE), m)
+            self.assertIn("no hello within 30 seconds", m.detail)
+            self.assertIsNone(s.recv())
+        self.assertGreater(time.monotonic() - begin, HELLO_TIMEOUT_S - 5)
+        self.assertEqual(idle.status()["sessions_now"], "1")
+        self.close_all()
         state.check()
 
     def test_status_while_draining(self):

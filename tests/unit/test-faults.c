@@ -376,6 +376,7 @@ static void walk_errors(const char *target, uint64_t ops, size_t fds, size_t *me
             ck_assert_uint_eq(counter_get(&counters.relays_now), 0);
             ck_assert_uint_eq(counter_get(&counters.sessions_now), 0);
             ck_assert_uint_eq(counter_get(&counters.grants_now), 0);
+            ck_assert_uint_eq(quota_table_count(front.quotas), 0);
             ck_assert_msg(*memory == 0 || allocated() <= *memory + SLACK_BYTES,
                           "op %u, error %d: %zu bytes instead of %zu", (unsigned)n, errors[e],
                           allocated(), *memory);
