@@ -261,8 +261,6 @@ static enum error_code make(struct peer *peer, const struct message_grant *m, in
     CLEANUP(charge_deinit) struct charge charge = {.quota = quota_ref(peer->user->quota)};
     struct narrowing *narrowing;
 
-    /* All of the identity, now: a rule may ask for it when the process is gone. */
-    identity_read_cgroup(peer->identity, &peer->holder);
     if (charge_grant(peer, &charge, failure) != ERROR_NONE)
         return failure->code;
     if (!narrowing_new(&narrowing, peer->narrowing, peer->user->quota, m, failure))

@@ -92,13 +92,17 @@ END
 }
 
 # A oneshot's start waits for its end.
-does_job() { # unit allowed|denied who
+is_told() { # unit allowed|denied
     systemctl start "$1"
     cat "/tmp/jobs/$1"
     case $2 in
         allowed) grep -qx 'status 0' "/tmp/jobs/$1" ;;
         denied) grep -qx 'status 4' "/tmp/jobs/$1" ;;
-    esac && grep "^client: uid 12345 .*$3" "/tmp/jobs/$1"
+    esac
+}
+
+does_job() { # unit allowed|denied who
+    is_told "$1" "$2" && grep "^client: uid 12345 .*$3" "/tmp/jobs/$1"
 }
 
 does_user_job() { # unit who; denied
@@ -207,8 +211,8 @@ check 'an instance' does_job ci@1.service allowed 'unit ci@1.service'
 check 'another instance' does_job ci@2.service denied 'unit ci@2.service'
 check 'a slice below the one that a rule names' does_job in-slice.service allowed \
     'unit in-slice.service cgroup /.*ci.slice/ci-jobs.slice/in-slice.service$'
-check 'a grant has the unit of its maker' does_job granted.service allowed 'unit granted.service'
-check 'also where no rule names that' does_job ungranted.service denied 'unit ungranted.service'
+check 'a grant has the unit of its maker' is_told granted.service allowed
+check 'also where no rule names that' is_told ungranted.service denied
 check "the user's own service manager" systemctl start user@12345.service
 check 'he names a unit like it' does_user_job ci-runner.service \
     'unit user@12345.service cgroup /.*/user@12345.service/.*ci-runner.service$'
