@@ -93,6 +93,8 @@ int session_enter(struct fdial *d, int64_t deadline_ms)
         r = take_answer_consume_fd(d, (size_t)n, n_fds > 0 ? fd : -1, &refused);
         if (r != AGAIN)
             return r;
+        if (session_now_ms() >= deadline_ms)
+            return refused; /* whoever goes on provoking errors does not keep us */
         is_asked = false;
     }
 }

@@ -1,7 +1,11 @@
 /* libfdial: sessions from a grant, which others use too, and making a grant. */
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "tests/lib/suite.h"
 #include "tests/lib/valgrind.h"
@@ -139,6 +143,50 @@ START_TEST(test_errors_of_others)
     ck_assert_int_eq(fdial_open_fd(&session.d, client), 0);
     expect_asked(&grant, 4);
     fake_close(&session);
+    close(grant.fd);
+}
+END_TEST
+
+/* In a child, until it is killed: whenever it is asked there are more errors than can be read. */
+static pid_t start_refusing(struct fake *grant)
+{
+    struct message_error m = {.code = ERROR_BAD_MESSAGE};
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid > 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        ssize_t n = message_encode_error(grant->buf, sizeof grant->buf, 5, &m);
+
+        if (fdmsg_send(grant->fd, grant->buf, (size_t)n, NULL, 0, 0) < 0)
+            _exit(0);
+        fake_read(grant);
+    }
+}
+
+START_TEST(test_endless_errors)
+{
+    struct fdial *d = NULL;
+    struct timespec begin, end;
+    struct fake grant;
+    pid_t pids[4];
+    int client;
+
+    fake_pair(&grant, &client);
+    for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
+        pids[i] = start_refusing(&grant);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    ck_assert_int_lt(fdial_open_fd(&d, client), 0);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    ck_assert_int_ge(end.tv_sec - begin.tv_sec, 3); /* it was worth a try */
+    ck_assert_int_lt(end.tv_sec - begin.tv_sec, 30);
+    ck_assert_ptr_null(d);
+    for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+        kill(pids[i], SIGKILL);
+        ck_assert_int_eq(waitpid(pids[i], NULL, 0), pids[i]);
+    }
     close(grant.fd);
 }
 END_TEST
@@ -287,11 +335,12 @@ int main(void)
     Suite *suite = suite_create("client-grant");
     TCase *tcase = tcase_create("client-grant");
 
-    tcase_set_timeout(tcase, 30);
+    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_session_from_a_grant);
     tcase_add_test(tcase, test_inherited_grant);
     tcase_add_test(tcase, test_refusals);
     tcase_add_test(tcase, test_errors_of_others);
+    tcase_add_test(tcase, test_endless_errors);
     tcase_add_test(tcase, test_grant_full_of_questions);
     tcase_add_test(tcase, test_make_a_grant);
     tcase_add_test(tcase, test_grants_that_are_refused);
