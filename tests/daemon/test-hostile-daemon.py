@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import struct
+import subprocess
 import threading
 
 import fdialtest
@@ -86,6 +87,19 @@ ANSWERS = NONSENSE | {
 }
 
 
+# What is said to the question whether $FDIAL_FD is a grant. An error alone may be about what others asked.
+OPENED = NONSENSE | {
+    "no descriptor and nobody there": lambda i: [(message(rig.OPENED, 0, u32(rig.CODE, 0)), 0)],
+    "what is no session": lambda i: [(message(rig.OPENED, 0, u32(rig.CODE, 0)), 1)],
+    "two sessions": lambda i: [(message(rig.OPENED, 0, u32(rig.CODE, 0)), 2)],
+    "250 sessions": lambda i: [(message(rig.OPENED, 0, u32(rig.CODE, 0)), 250)],
+    "a refusal with a session": lambda i: [(message(rig.OPENED, 0, u32(rig.CODE, 20)), 1)],
+    "an opening without a code": lambda i: [(message(rig.OPENED, 0), 1)],
+    "a welcome": lambda i: [(WELCOME, 0)],
+    "a grant": lambda i: [(message(rig.GRANTED, 0, u32(rig.CODE, 0)), 1)],
+}
+
+
 class MadDaemon:
     """Says `self.hello` to hello and `self.answer` to all else, then hangs up."""
 
@@ -102,6 +116,17 @@ class MadDaemon:
                 session, _ = self._listener.accept()
                 with session, contextlib.suppress(OSError):
                     self._serve(session)
+
+    def inherited(self):
+        """The other end of a pair: for $FDIAL_FD."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def serve():
+            with ours, contextlib.suppress(OSError):
+                self._serve(ours)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return theirs
 
     def _serve(self, session):
         session.settimeout(rig.WAIT_S)
@@ -133,15 +158,17 @@ class HostileDaemon(rig.Case):
         self.commands = (["connect", TARGET], ["check", "--json", TARGET], ["explain", TARGET], ["status"],
                          ["exec", TARGET, "--", "touch", self.mark], ["fdpass", "host.test", "22"])
 
-    def run_all(self, *options):
+    def run_all(self, *, is_inherited=False):
         """Each command ends with an error of its own. fdpass says so on a socket, for it has to be one."""
         for command, *rest in self.commands:
             ours, theirs = socket.socketpair()
-            with self.subTest(command), ours, theirs:
+            inherited = self.daemon.inherited() if is_inherited else socket.socket()
+            env = {"FDIAL_FD": str(inherited.fileno())} if is_inherited else {"FDIAL_SOCKET": self.path}
+            with self.subTest(command), ours, theirs, inherited:
                 process = fdialtest.popen(
-                    [fdialtest.program("fdial"), command, *options, *rest],
-                    env=fdialtest.built_environment({"FDIAL_SOCKET": self.path}), stdin=-3, stderr=-1,
-                    stdout=theirs if command == "fdpass" else -3)
+                    [fdialtest.program("fdial"), command, *rest], env=fdialtest.built_environment(env),
+                    pass_fds=[inherited.fileno()], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                    stdout=theirs if command == "fdpass" else subprocess.DEVNULL)
                 theirs.close()
                 err = process.communicate(timeout=fdialtest.CLI_TIMEOUT_S)[1].decode("ascii")
                 self.assertIn(process.returncode, range(1, 8), err)
@@ -159,6 +186,11 @@ class HostileDaemon(rig.Case):
         for what, self.daemon.answer in ANSWERS.items():
             with self.subTest(what):
                 self.run_all()
+
+    def test_inherited(self):
+        for what, self.daemon.hello in OPENED.items():
+            with self.subTest(what):
+                self.run_all(is_inherited=True)
 
     def test_no_answer(self):
         """Within --timeout and a little, or what the library allows for a question."""
