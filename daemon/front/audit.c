@@ -122,6 +122,8 @@ static void begin_peer(struct log_record *record, enum log_level level, const ch
 {
     identity_read_cgroup(peer->identity, &peer->holder);
     begin(record, level, event, peer->holder.pid, peer->identity);
+    if (peer->narrowing)
+        log_record_add(record, "holder_uid", "%u", peer->holder.sender.uid);
 }
 
 static const char *add_target(struct log_record *record, const struct target *target)
@@ -293,6 +295,20 @@ void audit_relay_ended(const struct front_relay *r)
         r->identity->uid, r->pid, r->target, relay_end_name(relay->end), relay->bytes_sent,
         relay->bytes_received);
     write_record(r->user, &record);
+}
+
+void audit_granted(struct peer *peer, const struct narrowing *narrowing)
+{
+    struct log_record record;
+
+    if (!may_log(peer->user, LOG_LEVEL_INFO))
+        return;
+    begin_peer(&record, LOG_LEVEL_INFO, "granted", peer);
+    log_record_add(&record, "count", "%zu", narrowing->n_patterns);
+    log_record_add(&record, "level", "%u", narrowing->depth);
+    log_record_say(&record, "uid %u pid %d: made a grant of %zu pattern%s", peer->identity->uid,
+                   peer->holder.pid, narrowing->n_patterns, narrowing->n_patterns == 1 ? "" : "s");
+    write_record(peer->user, &record);
 }
 
 void audit_dropped(struct peer *peer, enum error_code code, const char *detail)

@@ -24,6 +24,7 @@ struct audit {
 
 struct front;
 struct front_relay;
+struct narrowing;
 struct peer;
 struct request;
 
@@ -39,4 +40,5 @@ void audit_failed(struct peer *peer, uint64_t id, struct text target, const stru
 /* n connections were handed over. */
 void audit_connected(const struct request *request, size_t n);
 void audit_relay_ended(const struct front_relay *relay);
+void audit_granted(struct peer *peer, const struct narrowing *narrowing);
 void audit_dropped(struct peer *peer, enum error_code code, const char *detail);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "daemon/front/audit.h"
 #include "daemon/front/identity.h"
 #include "daemon/front/user.h"
 #include "proto/cleanup.h"
@@ -265,8 +266,10 @@ static enum error_code make(struct peer *peer, const struct message_grant *m, in
         return failure->code;
     if (!narrowing_new(&narrowing, peer->narrowing, peer->user->quota, m, failure))
         return failure->code;
-    if (start(peer, narrowing, &charge, ret_client_fd))
+    if (start(peer, narrowing, &charge, ret_client_fd)) {
+        audit_granted(peer, narrowing);
         return ERROR_NONE;
+    }
     narrowing_unref(narrowing);
     failure_set(failure, ERROR_NO_RESOURCES, 0);
     return failure->code;

@@ -133,6 +133,28 @@ class Log(rig.Case):
              ended["bytes_sent"], ended["bytes_received"]),
             (str(rig.UID), str(os.getpid()), self.target, "test", "clean", "1", "1000", "1000"))
 
+    def test_grant(self):
+        """Whose rights count, who speaks, and how narrow it is."""
+        daemon = self.start()
+        with contextlib.closing(rig.Session(daemon.socket)) as maker, \
+                contextlib.closing(maker.grant(self.target, "tcp://a.test:1")) as grant:
+            def use():
+                with contextlib.closing(grant.open()) as s:
+                    s.connect("tcp://other.test:9")
+                    s.grant(self.target).close()
+                    return os.getpid()
+
+            other = fdialtest.CLIENT_UID if fdialtest.is_root() else rig.UID
+            pid = fdialtest.call_as(use, uid=other)
+            made, denied, inner = self.events(daemon, "granted", "denied", "granted")
+        self.assertEqual((made["uid"], made["pid"], made["count"], made["level"]),
+                         (str(rig.UID), str(os.getpid()), "2", "1"))
+        self.assertNotIn("holder_uid", made)
+        self.assertEqual((denied["uid"], denied["pid"], denied["holder_uid"], denied["target"]),
+                         (str(rig.UID), pid, str(other), "tcp://other.test:9"))
+        self.assertEqual((inner["uid"], inner["pid"], inner["holder_uid"], inner["count"], inner["level"]),
+                         (str(rig.UID), pid, str(other), "1", "2"))
+
     def test_dropped(self):
         daemon = self.start()
         with contextlib.closing(rig.Session(daemon.socket)) as s:
