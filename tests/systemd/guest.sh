@@ -6,7 +6,7 @@ if [ ! -e /fdial/guest/tap.sh ] || ! systemd-detect-virt --quiet --container; th
     exit 1
 fi
 . /fdial/guest/tap.sh
-plan 39
+plan 48
 
 export LC_ALL=C SYSTEMD_COLORS=0
 socket=/run/fdial/fdial.sock
@@ -41,6 +41,23 @@ has_message() { # priority text [match]
 
 has_prefixed_message() {
     journalctl -q -o cat -u fdiald.service | grep '^<[0-9]>'
+}
+
+# A record of fdiald's with these fields.
+has_record() { # FIELD=value…
+    journalctl --sync
+    journalctl -q -o json _SYSTEMD_UNIT=fdiald.service _COMM=fdiald "$@" | grep .
+}
+
+scrape() { # user; nothing else here speaks to a Unix socket
+    as_user "$1" perl -MIO::Socket::UNIX -e '
+        my $s = IO::Socket::UNIX->new(Peer => "/run/fdial/metrics.sock") or die "$!\n";
+        print $s "GET /metrics HTTP/1.0\r\n\r\n";
+        print while <$s>'
+}
+
+is_scraped() { # user
+    scrape "$1" | grep '^fdial_workers 2$'
 }
 
 write_config() { # allowed targets, in quotes and with commas
@@ -144,6 +161,7 @@ systemctl start echo.socket
 
 # ---- installed ----
 systemd-sysusers
+systemd-tmpfiles --create fdial.conf
 check 'sysusers makes the user' getent passwd fdiald
 check 'and the group' getent group fdial
 useradd --no-create-home --uid 12345 --groups fdial client >&2
@@ -169,6 +187,11 @@ check 'a connection by the rule' echoes $first
 check 'none without a rule' has_status 4 as_user client fdial connect $second
 check 'the start is in the journal, a notice' has_message 5 'workers: 2, rules: 1'
 check 'the refusal, information' has_message 6 "$second"
+check 'its record has fields' has_record FDIAL_EVENT=denied FDIAL_UID=12345 \
+    FDIAL_UNIT=fdial-test.service FDIAL_STAGE=policy FDIAL_CODE=DENIED "FDIAL_TARGET=$second"
+check 'so has that of a connection' has_record FDIAL_EVENT=connected FDIAL_RULE=echo \
+    "FDIAL_TARGET=$first" FDIAL_ADDRESS=127.0.0.1:7007
+check 'and only once' is 1 "$(has_record FDIAL_EVENT=connected | wc -l)"
 
 # ---- recognised by unit and cgroup: all of them the same user ----
 cat >>$config <<END
@@ -256,10 +279,25 @@ sort /tmp/answers | uniq -c >&2
 check 'restarts' is yes $restarted
 check 'the socket is open meanwhile: no more than one client a restart is cut' few_were_cut 3
 
+# ---- metrics, on a socket beside that of systemd ----
+mkdir /run/systemd/system/fdiald.service.d
+printf '[Service]\nSupplementaryGroups=staff\n' >/run/systemd/system/fdiald.service.d/metrics.conf
+printf 'metrics = "/run/fdial/metrics.sock"\nmetrics-group = "staff"\n' >>$config
+usermod --append --groups staff stranger
+systemctl daemon-reload
+systemctl restart fdiald.service
+check 'metrics are served' is_scraped root
+check 'to the group' is 'fdiald staff 660' "$(stat -c '%U %G %a' /run/fdial/metrics.sock)"
+check 'which need not be that of the clients' is_scraped stranger
+check 'nobody else' has_status 1 is_scraped client
+check "the daemon's user cannot take the clients' socket away" has_status 1 \
+    as_user fdiald rm -f $socket
+
 # ---- stopped ----
 systemctl stop fdiald.service
 check 'it ends cleanly' is 'inactive success 0' \
     "$(prop ActiveState) $(prop Result) $(prop ExecMainStatus)"
+check 'with its own socket' has_status 1 test -e /run/fdial/metrics.sock
 check 'the next client starts it again' echoes $first
 
 [ "$n_failed" = 0 ] || journalctl -q -u fdiald.service -u fdiald.socket >&2

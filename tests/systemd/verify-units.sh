@@ -24,12 +24,6 @@ if command -v systemd-sysusers >/dev/null 2>&1; then
     systemd-sysusers --root="$TMPDIR/root" - <"$abs_top_srcdir/systemd/fdial-sysusers.conf"
     grep -q '^fdiald:' "$TMPDIR/root/etc/passwd" || fail 'sysusers made no user fdiald'
     grep -q '^fdial:' "$TMPDIR/root/etc/group" || fail 'sysusers made no group fdial'
-fi
-
-if command -v systemd-tmpfiles >/dev/null 2>&1; then
-    mkdir -p "$TMPDIR/root/etc"
-    grep -q '^fdiald:' "$TMPDIR/root/etc/passwd" 2>/dev/null ||
-        { echo 'fdiald:x:999:999::/:/bin/false' >"$TMPDIR/root/etc/passwd"; echo 'fdiald:x:999:' >"$TMPDIR/root/etc/group"; }
     output=$(systemd-tmpfiles --root="$TMPDIR/root" --create - \
         <"$abs_top_srcdir/systemd/fdial-tmpfiles.conf" 2>&1) || fail "tmpfiles: $output"
     [ -d "$TMPDIR/root/run/fdial" ] || fail 'tmpfiles made no /run/fdial'
