@@ -42,7 +42,7 @@ class Text(fdialtest.Case):
 
     def test_examples_decode(self):
         found = {title: protocol_client.decode(data) for title, data in examples()}
-        self.assertEqual(len(found), 17)
+        self.assertEqual(len(found), 19)
         self.assertEqual(found["welcome"].values, {
             "version": 1, "software": "fdiald/1", "message max": 16384, "pending max": 4096,
             "count max": 64})
@@ -52,6 +52,8 @@ class Text(fdialtest.Case):
         self.assertEqual([t.stage for t in result["time"]], ["resolve", "connect", "tls"])
         self.assertEqual(found["result, failed"].values["detail"], "192.0.2.1 port 22")
         self.assertEqual(found["status reply"].values["stat"], ["version=1", "sessions=7"])
+        first = found["status reply, the first of several"].values
+        self.assertEqual((first["text"], first["more"]), ([b"fdial_sessions 7\n"], 1))
 
     def test_examples_encode(self):
         found = dict(examples())
@@ -62,6 +64,7 @@ class Text(fdialtest.Case):
         self.assertEqual(encode(3, 2), found["cancel"])
         self.assertEqual(encode(4, 3, target="tcp://192.0.2.1:22", as_user="build"), found["explain"])
         self.assertEqual(encode(5, 4), found["status"])
+        self.assertEqual(encode(5, 5, format=1), found["status, as metrics"])
         self.assertEqual(encode(6, 5, pattern=["https://*.example.org", "tcp://192.0.2.1:22"]), found["grant"])
         self.assertEqual(encode(7), found["open"])
 

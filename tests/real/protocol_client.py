@@ -129,6 +129,7 @@ ATTRIBUTES = {
     "alpn": (19, String(1, 255), 8), "tls name": (20, String(), 1), "hand-over": (21, U8, 1),
     "header": (22, String(), 32), "subprotocol": (23, String(1, 255), 8), "count": (24, U32, 1),
     "as user": (25, String(1, 64), 1), "pattern": (26, String(1, 512), 256),
+    "format": (27, U8, 1),
     "code": (32, U32, 1), "stage": (33, U8, 1), "hop": (34, U8, 1), "errno": (35, U32, 1),
     "detail": (36, Printable(0, 255), 1), "warm": (37, U8, 1), "peer": (38, AddressValue(), 1),
     "local": (39, AddressValue(), 1), "tls version": (40, U16, 1),
@@ -137,7 +138,8 @@ ATTRIBUTES = {
     "time": (45, TimeValue(), 32),
     "end": (48, U8, 1), "index": (49, U8, 1), "bytes sent": (50, U64, 1),
     "bytes received": (51, U64, 1),
-    "rule": (56, String(), 1), "plan": (57, String(), 1), "stat": (58, String(), 0xffff), "who": (59, Printable(1, 255), 1),
+    "rule": (56, String(), 1), "plan": (57, String(), 1), "stat": (58, String(), 0xffff),
+    "who": (59, Printable(1, 255), 1), "text": (60, Bytes(), 0xffff), "more": (61, U8, 1),
 }
 NAMES = {number: name for name, (number, _, _) in ATTRIBUTES.items()}
 
