@@ -71,6 +71,8 @@ class Impostor:
         if kind == rig.HELLO:
             session.send(message(rig.WELCOME, 0, u16(rig.VERSION, 1), attr(rig.SOFTWARE, "fdiald/1"),
                                  u32(MESSAGE_MAX, 16384), u32(PENDING_MAX, 8), u32(COUNT_MAX, 4)))
+        elif kind == rig.OPEN:
+            session.send(message(rig.OPENED, 0, u32(rig.CODE, 0)))  # no grant: a session
         elif kind == rig.CONNECT:
             ours, theirs = socket.socketpair()
             ours.sendall(SECRET)
