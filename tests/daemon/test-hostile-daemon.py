@@ -83,6 +83,8 @@ ANSWERS = NONSENSE | {
     "an explanation of a denial": lambda i: [(explained(i, u32(rig.CODE, 20),
                                                         attr(rig.DETAIL, b"\x1b]0;x\x07")), 0)],
     "a status with descriptors": lambda i: [(message(rig.STATUS_REPLY, i, attr(rig.STAT, "a=b")), 2)],
+    "a status without an end": lambda i: [(message(rig.STATUS_REPLY, i, attr(rig.TEXT, bytes(60000)),
+                                                   u8(rig.MORE, 1)), 0)] * 600,
     "a status that is cut off": lambda i: [(head(rig.STATUS_REPLY, 0, 19, i) + b"\x3a\0\x01", 0)],
 }
 
@@ -156,6 +158,7 @@ class HostileDaemon(rig.Case):
         self.daemon = self.serve(MadDaemon(self.path))
         self.mark = os.path.join(self.directory(), "mark")
         self.commands = (["connect", TARGET], ["check", "--json", TARGET], ["explain", TARGET], ["status"],
+                         ["status", "--openmetrics"],
                          ["exec", TARGET, "--", "touch", self.mark], ["fdpass", "host.test", "22"])
 
     def run_all(self, *, is_inherited=False):
