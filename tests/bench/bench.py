@@ -309,11 +309,34 @@ def print_memory(rig):
     daemon.stop()
 
 
+def print_costs(rig, rounds, scale):
+    plain, tls = make_series(rig, scale)
+    print(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs,"
+          f" {rounds} rounds, " + ("client and daemon on one CPU, the origin on another"
+                                   if rig.is_pinned else "not pinned"), flush=True)
+    for _ in range(rounds):
+        for series in plain + tls:
+            series.run(rig)
+    if Perf.is_usable():
+        for series in plain + tls:
+            series.count_calls(rig, 64 if series.is_tls else 512)
+    else:
+        print("no perf here: system calls are not counted, but for io_uring_enter")
+    print_table("plain", plain)
+    print_table("TLS 1.3, full handshakes, ECDSA P-256", tls)
+    print("enters: io_uring_enter of the daemon, as it counts them itself; calls d, calls c: all"
+          " system calls of the daemon and of the client (perf, in runs of their own)")
+    print_memory(rig)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few connections, two rounds")
     parser.add_argument("--no-pin", action="store_true", help="let the kernel choose CPUs")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--realtime", action="store_true",
+                        help="for fairness: on a machine that is busy with other things")
+    parser.add_argument("--fairness", action="store_true", help="nothing but that")
     args = parser.parse_args()
     rounds = args.rounds or (2 if args.quick else 5)
     scale = 0.1 if args.quick else 1
@@ -323,25 +346,10 @@ def main():
 
     rig = Rig(not args.no_pin)
     try:
-        plain, tls = make_series(rig, scale)
-        print(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs,"
-              f" {rounds} rounds, " + ("client and daemon on one CPU, the origin on another"
-                                       if rig.is_pinned else "not pinned"), flush=True)
-        for _ in range(rounds):
-            for series in plain + tls:
-                series.run(rig)
-        if Perf.is_usable():
-            for series in plain + tls:
-                series.count_calls(rig, 64 if series.is_tls else 512)
-        else:
-            print("no perf here: system calls are not counted, but for io_uring_enter")
-        print_table("plain", plain)
-        print_table("TLS 1.3, full handshakes, ECDSA P-256", tls)
-        print("enters: io_uring_enter of the daemon, as it counts them itself; calls d, calls c: all"
-              " system calls of the daemon and of the client (perf, in runs of their own)")
-        print_memory(rig)
+        if not args.fairness:
+            print_costs(rig, rounds, scale)
         if fdialtest.is_root():
-            print_fairness(rig, program("client"), n_fair, lambda wrap: rig.start_origin(rig.tls_args, wrap))
+            print_fairness(rig, program("client"), n_fair, args.realtime)
         else:
             print("fairness between users is measured by root only")
     finally:

@@ -3,8 +3,10 @@ sessions: as many as its limits allow at a time; and twice as many, half of whic
 again at once.
 
 The daemon, with one worker, has a CPU to itself: it is what is measured, and the flood keeps all of it
-busy. The others share another CPU. There the flood's clients and its origin get what the rest leaves
-(SCHED_IDLE), so that what is waited for is the daemon and not a place on that CPU.
+busy. The others share another CPU. There the flood's origin (nice 19) and its clients (SCHED_IDLE) get what
+the rest leaves, so that what is waited for is the daemon and not a place on that CPU; the clients after the
+origin, since those that are refused try again without a pause. On a machine that has other things to do,
+--realtime keeps these from being measured too.
 """
 import json
 import os
@@ -13,6 +15,9 @@ import time
 
 import fdialtest
 
+FOR_MEASURED = ["chrt", "--rr", "1"]  # with --realtime
+FOR_ORIGIN = ["nice", "-n", "19"]
+FOR_FLOOD = ["chrt", "--idle", "0"]
 FLOOD_UID = fdialtest.CLIENT_UID
 FLOOD_SESSIONS = 8
 FLOOD_MAX = 1024  # max-pending
@@ -38,15 +43,15 @@ rule "flood" {{
 """
 
 
-def on_cpu(rig, cpu, argv, is_idle=False):
-    argv = ["chrt", "--idle", "0", *argv] if is_idle else argv
+def on_cpu(rig, cpu, argv, wrapper=()):
+    argv = [*wrapper, *argv]
     return ["taskset", "-c", str(cpu), *argv] if rig.is_pinned else argv
 
 
 class Flood:
     def __init__(self, rig, daemon, tls_port, program, depth):
         argv = on_cpu(rig, rig.origin_cpu, [program, "fdial", "--flood", "--tls", "--port", str(tls_port),
-                                            "--depth", str(depth)], is_idle=True)
+                                            "--depth", str(depth)], FOR_FLOOD)
         env = fdialtest.built_environment({"FDIAL_SOCKET": daemon.socket})
         self.start = time.monotonic()
         self.processes = [fdialtest.popen(argv, uid=FLOOD_UID, stdin=subprocess.PIPE,
@@ -60,9 +65,9 @@ class Flood:
         return [sum(t[key] for t in told) / seconds for key in ("connected", "refused")]
 
 
-def measure(rig, daemon, plain_port, program, n):
+def measure(rig, daemon, plain_port, program, n, wrapper):
     argv = on_cpu(rig, rig.origin_cpu, [program, "fdial", "--latency", "--port", str(plain_port), "--number",
-                                        str(n), "--daemon", str(daemon.pid)])
+                                        str(n), "--daemon", str(daemon.pid)], wrapper)
     env = fdialtest.built_environment({"FDIAL_SOCKET": daemon.socket})
     done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
@@ -72,30 +77,42 @@ def describe(name, run):
     print(f"{name:34} p50 {run['p50_us']:7.0f}   p99 {run['p99_us']:7.0f}   longest {run['max_us']:7.0f}")
 
 
-def print_loaded(rig, daemon, tls_port, program, n, alone, depth, what):
-    flood = Flood(rig, daemon, tls_port, program, depth)
-    time.sleep(1)  # until it is at its limit
-    start, cpu_s = time.monotonic(), fdialtest.cpu_s(daemon.pid)
-    loaded = measure(rig, daemon, rig.plain, program, n)
-    busy = (fdialtest.cpu_s(daemon.pid) - cpu_s) / (time.monotonic() - start)
-    connected, refused = flood.stop()
-    describe(f"with {FLOOD_SESSIONS} x {depth} TLS requests", loaded)
-    over = loaded["p99_us"] - alone["p99_us"]
-    print(f"  {what}: {connected:.0f} TLS connections/s and {refused:.0f} refusals/s; the daemon's CPU is"
-          f" {busy:.0%} busy;\n  p99 {over:.0f} us above that alone, {'within' if over <= AIM_US else 'NOT within'}"
-          f" {AIM_US}")
+class Fairness:
+    def __init__(self, rig, program, n, is_realtime):
+        self.rig, self.program, self.n = rig, program, n
+        self.wrapper = FOR_MEASURED if is_realtime else []
+        self.plain_port = rig.start_origin([], lambda argv: on_cpu(rig, rig.origin_cpu, argv, self.wrapper))
+        self.tls_port = rig.start_origin(rig.tls_args,
+                                         lambda argv: on_cpu(rig, rig.origin_cpu, argv, FOR_ORIGIN))
+        config = CONFIG.format(ca=rig.authority.certificate, uid=os.geteuid(), plain=self.plain_port,
+                               tls=self.tls_port, flood_uid=FLOOD_UID, flood_max=FLOOD_MAX)
+        self.daemon = fdialtest.Daemon(config, log_level="notice",
+                                       wrapper=on_cpu(rig, rig.client_cpu, [], self.wrapper))
+
+    def measure(self):
+        return measure(self.rig, self.daemon, self.plain_port, self.program, self.n, self.wrapper)
+
+    def print_loaded(self, alone, depth, what):
+        flood = Flood(self.rig, self.daemon, self.tls_port, self.program, depth)
+        time.sleep(1)  # until it is at its limit
+        start, cpu_s = time.monotonic(), fdialtest.cpu_s(self.daemon.pid)
+        loaded = self.measure()
+        busy = (fdialtest.cpu_s(self.daemon.pid) - cpu_s) / (time.monotonic() - start)
+        connected, refused = flood.stop()
+        over = loaded["p99_us"] - alone["p99_us"]
+        describe(f"with {FLOOD_SESSIONS} x {depth} TLS requests", loaded)
+        print(f"  {what}: {connected:.0f} TLS connections/s and {refused:.0f} refusals/s; the daemon's CPU is"
+              f" {busy:.0%} busy;\n  p99 {over:.0f} us above that alone,"
+              f" {'within' if over <= AIM_US else 'NOT within'} {AIM_US}")
 
 
-def print_fairness(rig, program, n, start_origin):
-    """start_origin: of TLS; gets the wrapper to run it with, returns the port."""
-    tls_port = start_origin(lambda argv: on_cpu(rig, rig.origin_cpu, argv, is_idle=True))
-    config = CONFIG.format(ca=rig.authority.certificate, uid=os.geteuid(), plain=rig.plain, tls=tls_port,
-                           flood_uid=FLOOD_UID, flood_max=FLOOD_MAX)
-    daemon = fdialtest.Daemon(config, log_level="notice", wrapper=on_cpu(rig, rig.client_cpu, []))
-    print(f"\nfairness: {n} plain requests of one user, one after the other, in us; another user's flood")
-    alone = measure(rig, daemon, rig.plain, program, n)
+def print_fairness(rig, program, n, is_realtime):
+    fairness = Fairness(rig, program, n, is_realtime)
+    print(f"\nfairness: {n} plain requests of one user, one after the other, in us; another user's flood"
+          + ("; real-time priority for what is measured" if is_realtime else ""))
+    alone = fairness.measure()
     describe("alone", alone)
     for depth, what in ((FLOOD_MAX // FLOOD_SESSIONS, "as many as its limits allow"),
                         (2 * FLOOD_MAX // FLOOD_SESSIONS, "twice as many")):
-        print_loaded(rig, daemon, tls_port, program, n, alone, depth, what)
-    daemon.stop()
+        fairness.print_loaded(alone, depth, what)
+    fairness.daemon.stop()
