@@ -28,6 +28,7 @@ DEBIAN_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PENDING = 4000  # connections to a black hole, in one session
 SESSIONS = 3  # 10 200 at once with three sessions
 PER_SESSION = 3400
+TRIM_S = 2  # in which the daemon gives memory back after a burst
 
 CONFIG = """
 workers = 1
@@ -303,6 +304,7 @@ def print_memory(rig):
     for i in range(3):
         peak_rss, peak_fds = in_flight(rig, daemon, SESSIONS, PER_SESSION)
         fdialtest.wait_until(lambda: daemon.fd_count() <= fds, 10, "descriptors closed")
+        time.sleep(TRIM_S)
         print(f"{SESSIONS * PER_SESSION} in flight on one worker, time {i + 1}: RSS {peak_rss} KiB,"
               f" {peak_fds} descriptors; after: {daemon.rss_kib()} KiB, {daemon.fd_count()} descriptors"
               f" (at the start: {fds})")
