@@ -109,13 +109,16 @@ void peer_start(struct peer *peer, struct front *front, int fd)
     ring_recv_messages(front->env.ring, &peer->recv_op, fd);
     op_init(&peer->end_op, holder_ended);
     timer_init(&peer->hello_timer, no_hello);
-    ring_timer_set(front->env.ring, &peer->hello_timer,
-                   ring_now_us(front->env.ring) + HELLO_TIMEOUT_US);
 }
 
+/* A session from a grant has a holder with its first message; before, it may wait in the grant's
+ * socket for as long as nobody fetches it. */
 static void watch_holder(struct peer *peer)
 {
-    ring_poll(peer->front->env.ring, &peer->end_op, peer->holder.pidfd, POLLIN);
+    struct ring *ring = peer->front->env.ring;
+
+    ring_poll(ring, &peer->end_op, peer->holder.pidfd, POLLIN);
+    ring_timer_set(ring, &peer->hello_timer, ring_now_us(ring) + HELLO_TIMEOUT_US);
 }
 
 bool peer_is_held(struct peer *peer)

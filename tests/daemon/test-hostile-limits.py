@@ -146,11 +146,19 @@ class HostileLimits(rig.Case):
         state.check()
 
     def test_no_hello(self):
-        """Who says nothing is dropped; who said hello may be silent for as long as he likes."""
+        """Who says nothing is dropped; who said hello may be silent for as long as he likes. A session
+        that a grant gave waits until somebody has fetched it and spoken."""
         daemon = self.start()
         state = rig.State(daemon)
         silent = [self.session(daemon, says_hello=False) for _ in range(100)]
         idle = self.session(daemon)
+        grant = idle.grant(self.target)
+        self.opened.append(grant)
+        silent.append(grant.open(says_hello=False))
+        self.opened.append(silent[-1])
+        silent[-1].send(message(rig.OPEN, 0))
+        self.assertEqual(silent[-1].recv().kind, rig.OPENED)
+        grant.send(message(rig.OPEN, 0))
         silent[0].socket.settimeout(HELLO_TIMEOUT_S + rig.WAIT_S)
         begin = time.monotonic()
         for s in silent:
@@ -159,7 +167,9 @@ class HostileLimits(rig.Case):
             self.assertIn("no hello within 30 seconds", m.detail)
             self.assertIsNone(s.recv())
         self.assertGreater(time.monotonic() - begin, HELLO_TIMEOUT_S - 5)
-        self.assertEqual(idle.status()["sessions_now"], "1")
+        self.assertEqual(idle.status()["sessions_now"], "2")
+        with contextlib.closing(rig.Session(None, True, grant.recv().fds[0])) as s:
+            self.dial(s, self.target)
         self.close_all()
         state.check()
 
