@@ -49,6 +49,7 @@ libdaemon_la_SOURCES = \
 	daemon/front/identity.c daemon/front/identity.h \
 	daemon/front/listener.c daemon/front/listener.h \
 	daemon/front/metrics.c daemon/front/metrics.h \
+	daemon/front/outgoing.c \
 	daemon/front/peer.c daemon/front/peer.h \
 	daemon/front/relays.c daemon/front/relays.h \
 	daemon/front/report.c daemon/front/report.h \

@@ -78,5 +78,7 @@ bool peer_has_room(const struct peer *peer);
 /* The same for messages without fds and owner; without memory, or for a peer that does not read,
  * the peer is dropped. Negative n: it did not fit, a bug. */
 void peer_send_bytes(struct peer *peer, const void *data, ssize_t n);
+/* For a session that ends: messages that wait will never go, those with the kernel are hurried. */
+void peer_drop_outgoing(struct peer *peer);
 /* One error message, then the end. */
 void peer_fail(struct peer *peer, enum error_code code, const char *detail);
