@@ -50,6 +50,7 @@ has_record() { # FIELD=value…
 }
 
 scrape() { # user; nothing else here speaks to a Unix socket
+    # shellcheck disable=SC2016 # they are Perl's
     as_user "$1" perl -MIO::Socket::UNIX -e '
         my $s = IO::Socket::UNIX->new(Peer => "/run/fdial/metrics.sock") or die "$!\n";
         print $s "GET /metrics HTTP/1.0\r\n\r\n";

@@ -1,4 +1,5 @@
-check_PROGRAMS += tests/unit/test-client tests/unit/test-client-grant tests/unit/test-client-open
+check_PROGRAMS += tests/unit/test-client tests/unit/test-client-grant tests/unit/test-client-open \
+	tests/unit/test-client-status
 
 tests_unit_test_client_SOURCES = tests/unit/test-client.c tests/unit/fake-daemon.h
 tests_unit_test_client_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -11,3 +12,7 @@ tests_unit_test_client_grant_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
 tests_unit_test_client_open_SOURCES = tests/unit/test-client-open.c tests/unit/fake-daemon.h
 tests_unit_test_client_open_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_open_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
+
+tests_unit_test_client_status_SOURCES = tests/unit/test-client-status.c tests/unit/fake-daemon.h
+tests_unit_test_client_status_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_client_status_LDADD = libfdial.la libproto.la $(CHECK_LIBS) -lpthread
