@@ -447,6 +447,13 @@ END_TEST
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1),                                         \
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
+static void send_granted(struct fake *f, uint32_t code, int fd)
+{
+    struct message_answer m = {.code = code};
+
+    fake_send(f, message_encode_granted(f->buf, sizeof f->buf, CALL_ID, &m), &fd, fd >= 0);
+}
+
 static void confine(void)
 {
     struct sock_filter filter[] = {
@@ -479,6 +486,7 @@ static void confine(void)
 /* Runs in a child, under the filter: no check macro, which would make other calls. */
 static int use_session(struct fdial *d, const struct fdial_request *request)
 {
+    const char *pattern = "tcp://host.test:7";
     struct fdial_result *result = NULL;
     char *lines = NULL;
     char c;
@@ -506,8 +514,13 @@ static int use_session(struct fdial *d, const struct fdial_request *request)
     if (fdial_status(d, &lines) != 0)
         return 7;
     free(lines);
-    if (fdial_next(d, &result, 50) != 0)
+    fd = fdial_grant(d, &pattern, 1);
+    if (fd < 0 || close(fd) < 0)
         return 8;
+    if (fdial_grant(d, &pattern, 1) != -EAGAIN || strcmp(fdial_message(d), "over a limit") != 0)
+        return 9;
+    if (fdial_next(d, &result, 50) != 0)
+        return 10;
     fdial_close(d);
     return 0;
 }
@@ -532,6 +545,8 @@ START_TEST(test_works_under_seccomp)
     fake_result(&f, 3, &m, NULL, 0);
     send_status(&f);
     ck_assert_int_eq(write(kept[0], "x", 1), 1);
+    send_granted(&f, 0, kept[0]);
+    send_granted(&f, ERROR_OVER_LIMIT, -1);
     pid = fork();
     if (pid == 0) {
         confine();
