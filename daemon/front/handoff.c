@@ -236,7 +236,8 @@ void request_hand_over(struct request *request)
     request->is_handed_over = true;
     ring_timer_set(peer->front->env.ring, &request->deadline,
                    ring_now_us(peer->front->env.ring) + DELIVERY_TIMEOUT_US);
-    if (!peer->is_closing && !peer_is_held(peer))
+    /* Not while it fails: peer_fail() is going through its requests. */
+    if (!peer->is_closing && !peer->is_failing && !peer_is_held(peer))
         peer_close(peer);
     if (peer->is_closing || peer->is_failing) {
         end_unheard(request, &failure);

@@ -120,17 +120,19 @@ class Identity(rig.Case):
         return maker
 
     @contextlib.contextmanager
-    def stopped(self):
+    def stopped(self, daemon=None):
         """Meanwhile the daemon sees nothing: all comes to it at once afterwards."""
-        self.daemon.process.send_signal(signal.SIGSTOP)
+        daemon = daemon or self.daemon
+        daemon.process.send_signal(signal.SIGSTOP)
         try:
-            fdialtest.wait_until(lambda: self.daemon_state() == "T", rig.WAIT_S)
+            fdialtest.wait_until(lambda: self.state_of(daemon) == "T", rig.WAIT_S)
             yield
         finally:
-            self.daemon.process.send_signal(signal.SIGCONT)
+            daemon.process.send_signal(signal.SIGCONT)
 
-    def daemon_state(self):
-        with open(f"/proc/{self.daemon.pid}/stat", encoding="ascii") as f:
+    @staticmethod
+    def state_of(daemon):
+        with open(f"/proc/{daemon.pid}/stat", encoding="ascii") as f:
             return f.read().rpartition(")")[2].split()[0]
 
     def request(self, session, target=None):
@@ -205,6 +207,27 @@ class Identity(rig.Case):
                     self.assertIsNone(maker.session.recv())
                 self.state.check()
         self.assertEqual(self.origin.accepted, 0)
+
+    def test_heir_breaks_the_protocol_of_an_ended_maker(self):
+        """What the maker has in flight ends twice at once: by the heir's message and by its end."""
+        server = rig.NameServer("* - SILENT\n")
+        self.addCleanup(server.stop)
+        daemon = self.start_daemon(f'workers = 1\nnameservers = {{ "127.0.0.1:{server.port}" }}\n'
+                                   + rig.rule(allow='"tcp://*:*"'))
+        state = rig.State(daemon)
+        for data in (hello(), bytes(20000)):  # from a wrong sender; too long
+            maker = Maker(daemon, say_hello, lambda s: [s.submit(f"tcp://n{i}.example:1")
+                                                        for i in range(8)])
+            self.addCleanup(maker.close)
+            maker.step()
+            maker.step()
+            fdialtest.wait_until(lambda: rig.status(daemon)["requests_now"] == "8", rig.WAIT_S)
+            with self.stopped(daemon):
+                maker.session.send(data)
+                maker.end()
+            while maker.session.recv():
+                pass
+            state.check(spare_fds=1)
 
     def test_heir_of_the_process_id(self):
         """Whoever gets the maker's id has nothing of it, whenever the daemon looks."""
