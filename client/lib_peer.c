@@ -23,6 +23,7 @@
 #include "client/session.h"
 #include "client/where.h"
 #include "proto/cleanup.h"
+#include "proto/wire.h"
 
 #define OVERFLOW_UID 65534 /* /proc/sys/kernel/overflowuid, which nobody changes */
 
@@ -57,19 +58,27 @@ static bool is_mapped(uid_t uid)
     return false;
 }
 
-/* Whether only its owner can put sockets into the folder of `path`. */
+/* Whether only its owner can put sockets into the folder of `path`. In the system's folder, which
+ * only root can make, the group may be the daemon's, for the socket of metrics; it cannot be
+ * compared here, where it has no mapping either. With the sticky bit that group does not replace
+ * root's socket. */
 static bool is_folder_closed(const char *path)
 {
     char folder[sizeof((struct sockaddr_un *)NULL)->sun_path];
     const char *slash = strrchr(path, '/');
     size_t n = slash ? (size_t)(slash - path) : 0;
+    mode_t open_to = S_IWGRP | S_IWOTH;
     struct stat st;
 
     if (!slash || n >= sizeof folder)
         return false;
     memcpy(folder, n > 0 ? path : "/", n > 0 ? n : 1);
     folder[n > 0 ? n : 1] = '\0';
-    return stat(folder, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    if (stat(folder, &st) < 0)
+        return false;
+    if (strcmp(folder, WIRE_FOLDER_SYSTEM) == 0 && (st.st_mode & S_ISVTX))
+        open_to = S_IWOTH;
+    return (st.st_mode & open_to) == 0;
 }
 
 int session_check_peer(int fd, const char *path)

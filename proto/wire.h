@@ -19,7 +19,8 @@
 #define WIRE_REQUEST_MAX    16384 /* client to daemon */
 #define WIRE_ATTR_OPTIONAL  0x8000
 
-#define WIRE_SOCKET_SYSTEM "/run/fdial/fdial.sock"
+#define WIRE_FOLDER_SYSTEM "/run/fdial"
+#define WIRE_SOCKET_SYSTEM WIRE_FOLDER_SYSTEM "/fdial.sock"
 #define WIRE_SOCKET_USER   "/fdial/fdial.sock" /* below $XDG_RUNTIME_DIR */
 
 enum wire_type {

@@ -270,6 +270,42 @@ class Environment(rig.Case):
                                     "ENOTCONN", cwd=cwd)
 
 
+class UserNamespace(rig.Case):
+    """A client in a user namespace of its own, where the daemon's user is not mapped, with a system's folder
+    that the test made."""
+
+    def setUp(self):
+        super().setUp()
+        fdialtest.need_root()
+        fdialtest.need_command("setpriv")
+        fdialtest.need_mounts()
+        self.folder = self.directory()
+        os.mkdir(f"{self.folder}/system")
+        self.origin = self.serve(fdialtest.Echo())
+        self.setpriv = [fdialtest.find_command("setpriv"), f"--reuid={fdialtest.CLIENT_UID}",
+                        f"--regid={fdialtest.CLIENT_UID}", "--clear-groups"]
+        if self.run_there("unshare", "-U", "true").returncode != 0:
+            fdialtest.skip("no user namespaces for users here")
+
+    def run_there(self, *argv):
+        script = f'mount -t tmpfs none /run && mkdir {SYSTEM_FOLDER} && ' \
+            f'mount --bind {self.folder}/system {SYSTEM_FOLDER} && exec "$@"'
+        return subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", *self.setpriv, *argv], check=False,
+                              capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, cwd="/",
+                              timeout=rig.WAIT_S, stdin=subprocess.DEVNULL)
+
+    def test_folder_of_the_system(self):
+        """As systemd-tmpfiles makes it the daemon's group may add to it; nobody else may, nor replace."""
+        daemon = self.start_daemon("workers = 1\n" + rig.rule(client=f'"uid:{fdialtest.CLIENT_UID}"'))
+        os.link(daemon.socket, f"{self.folder}/system/fdial.sock")
+        program = built_client(self.folder)
+        for mode, answer in ((0o755, "hello"), (0o1775, "hello"), (0o775, "EPERM"), (0o1777, "EPERM")):
+            with self.subTest(oct(mode)):
+                os.chmod(f"{self.folder}/system", mode)
+                done = self.run_there("unshare", "-U", program, f"tcp://127.0.0.1:{self.origin.port}")
+                self.assertEqual(done.stdout.split("\n")[:-1], ["ordinary", answer], done.stderr)
+
+
 class Setuid(rig.Case):
     """A program of user OWNER (or root) that STRANGER runs, with an environment of his making. The system's
     folder is one of the test's own, over /run, for the program alone."""
