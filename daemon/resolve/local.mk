@@ -8,5 +8,6 @@ libdaemon_la_SOURCES += \
 	daemon/resolve/hosts.c daemon/resolve/hosts.h \
 	daemon/resolve/names.h \
 	daemon/resolve/own_addresses.c \
+	daemon/resolve/question.c daemon/resolve/question.h \
 	daemon/resolve/resolve.h \
 	daemon/resolve/resolver.c

@@ -1,9 +1,8 @@
 /* A lookup is answered by the first who knows: the special names, hosts, the cache, a question
- * under way that it joins, or a new question.
+ * under way (question.h) that it joins, or a new question.
  *
- * A question asks for both families and lives until both have answered; it does not depend on those
- * who wait. When one family has addresses, `patience` runs; after it whoever waits, or comes, is
- * given what there is. The cache gets the answer when both are in.
+ * A question does not depend on those who wait. Whoever waits, or comes, is told as soon as it
+ * serves him; the cache gets the answer when it is over.
  *
  * DNS callbacks and timers come from the ring, never from inside resolver_lookup(), so a question
  * cannot end while its waiters are being told. */
@@ -16,28 +15,20 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/resolve/cache.h"
-#include "daemon/resolve/dns.h"
 #include "daemon/resolve/hosts.h"
 #include "daemon/resolve/names.h"
+#include "daemon/resolve/question.h"
 #include "proto/cleanup.h"
 
-enum half {
-    HALF_IPV6,
-    HALF_IPV4,
-    HALVES,
-};
-
-struct question {
+/* A question, and those who wait for its answer. */
+struct inquiry {
     const char *name; /* behind the struct */
     struct resolver *resolver;
     struct charge charge; /* to the payer of the lookup that began it */
-    struct list node;     /* of resolver->questions */
+    struct list node;     /* of resolver->inquiries */
     struct list waiters;
-    struct dns_query halves[HALVES];
-    bool is_answered[HALVES];
-    bool is_patience_over;
     bool is_outdated; /* asked of servers of before: for those who wait already, not by name */
-    struct timer patience;
+    struct question question;
 };
 
 struct resolver {
@@ -45,8 +36,8 @@ struct resolver {
     struct hosts *hosts;
     struct cache *cache;
     struct dns *dns;
-    void *questions_by_name;
-    struct list questions;
+    void *inquiries_by_name;
+    struct list inquiries;
     struct resolver_stats stats;
 };
 
@@ -64,217 +55,88 @@ static void resolver_tell(struct resolver *r, struct lookup *lookup, const char 
     lookup->fn(lookup, &answer->addresses, &failure);
 }
 
-/* Putting the two halves together. */
-
-static bool half_is(const struct question *q, enum half half, enum dns_verdict verdict)
-{
-    return q->is_answered[half] && q->halves[half].answer.verdict == verdict;
-}
-
-static bool question_has(const struct question *q, enum dns_verdict verdict)
-{
-    return half_is(q, HALF_IPV6, verdict) || half_is(q, HALF_IPV4, verdict);
-}
-
-/* Both families get their share where there are more addresses than places. */
-static void question_collect(const struct question *q, struct address_list *list)
-{
-    size_t n[HALVES];
-
-    for (size_t i = 0; i < HALVES; i++)
-        n[i] = half_is(q, i, DNS_ADDRESSES) ? q->halves[i].answer.n : 0;
-    for (size_t i = 0; i < HALVES; i++) {
-        size_t others = n[HALVES - 1 - i];
-        size_t reserved = others < RESOLVE_ADDRESSES_MAX / 2 ? others : RESOLVE_ADDRESSES_MAX / 2;
-
-        if (n[i] > RESOLVE_ADDRESSES_MAX - reserved)
-            n[i] = RESOLVE_ADDRESSES_MAX - reserved;
-    }
-    list->n = 0;
-    for (size_t i = 0; i < HALVES; i++) {
-        memcpy(list->items + list->n, q->halves[i].answer.items, n[i] * sizeof list->items[0]);
-        list->n += n[i];
-    }
-}
-
-static const char *question_failure_reason(const struct question *q)
-{
-    for (size_t i = 0; i < HALVES; i++) {
-        if (half_is(q, i, DNS_FAILED))
-            return q->halves[i].answer.reason;
-    }
-    return "no answer";
-}
-
-static void question_get_answer(const struct question *q, struct answer *ret)
-{
-    question_collect(q, &ret->addresses);
-    ret->code = ERROR_NONE;
-    ret->reason = NULL;
-    if (ret->addresses.n > 0)
-        return;
-    if (question_has(q, DNS_NO_NAME)) {
-        ret->code = ERROR_NO_NAME;
-        ret->reason = "NXDOMAIN";
-    } else if (question_has(q, DNS_FAILED)) {
-        ret->code = ERROR_RESOLVE_FAILED;
-        ret->reason = question_failure_reason(q);
-    } else {
-        ret->code = ERROR_NO_ADDRESS;
-        ret->reason = "neither A nor AAAA records";
-    }
-}
-
-static uint32_t smaller(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-/* For how long the whole answer holds; 0: not at all. Where there are addresses of one family, the
- * other's absence counts no longer than they do. */
-static uint32_t question_ttl_s(const struct question *q, enum error_code code)
-{
-    uint32_t ttl_s = code == ERROR_NONE ? RESOLVE_TTL_MAX_S : RESOLVE_NEGATIVE_TTL_MAX_S;
-
-    if (code == ERROR_RESOLVE_FAILED)
-        return 0;
-    for (size_t i = 0; i < HALVES; i++) {
-        const struct dns_answer *half = &q->halves[i].answer;
-
-        switch (half->verdict) {
-        case DNS_ADDRESSES:
-            ttl_s = smaller(ttl_s, half->ttl_s);
-            break;
-        case DNS_NO_NAME:
-        case DNS_NO_DATA:
-            if (code != ERROR_NONE)
-                ttl_s = smaller(ttl_s, half->ttl_s);
-            break;
-        case DNS_FAILED:
-            ttl_s = smaller(ttl_s, RESOLVE_NEGATIVE_TTL_S);
-            break;
-        }
-    }
-    return ttl_s;
-}
-
-/* The life of a question. */
+/* The life of an inquiry. */
 
 /* It is out of the tree already. */
-static void question_free(struct question *q)
+static void inquiry_free(struct inquiry *inquiry)
 {
-    struct resolver *r = q->resolver;
+    struct resolver *r = inquiry->resolver;
 
-    ring_timer_clear(r->ring, &q->patience);
-    list_remove(&q->node);
-    charge_deinit(&q->charge);
+    question_deinit(&inquiry->question);
+    list_remove(&inquiry->node);
+    charge_deinit(&inquiry->charge);
     r->stats.questions--;
-    free(q);
+    free(inquiry);
 }
 
-static void question_finish(struct question *q)
+static void inquiry_finish(struct inquiry *inquiry)
 {
-    struct resolver *r = q->resolver;
+    struct resolver *r = inquiry->resolver;
     struct answer answer;
     struct list *node;
     uint32_t ttl_s;
 
-    question_get_answer(q, &answer);
-    ttl_s = question_ttl_s(q, answer.code);
-    if (ttl_s > 0 && !q->is_outdated)
-        cache_put(r->cache, q->name, &answer, ring_now_us(r->ring) + ttl_s * US_PER_S);
-    /* Who asks for the name from inside a callback shall not find this question any more. */
-    if (!q->is_outdated)
-        names_remove(&r->questions_by_name, q);
-    while ((node = list_pop(&q->waiters)))
-        resolver_tell(r, container_of(node, struct lookup, node), q->name, &answer);
-    question_free(q);
+    question_get_answer(&inquiry->question, &answer);
+    ttl_s = question_ttl_s(&inquiry->question, answer.code);
+    if (ttl_s > 0 && !inquiry->is_outdated)
+        cache_put(r->cache, inquiry->name, &answer, ring_now_us(r->ring) + ttl_s * US_PER_S);
+    /* Who asks for the name from inside a callback shall not find this one any more. */
+    if (!inquiry->is_outdated)
+        names_remove(&r->inquiries_by_name, inquiry);
+    while ((node = list_pop(&inquiry->waiters)))
+        resolver_tell(r, container_of(node, struct lookup, node), inquiry->name, &answer);
+    inquiry_free(inquiry);
 }
 
-/* Whether a lookup need not wait for the other half. */
-static bool question_serves(const struct question *q, const struct lookup *lookup)
-{
-    switch (lookup->family) {
-    case AF_INET:
-        return half_is(q, HALF_IPV4, DNS_ADDRESSES);
-    case AF_INET6:
-        return half_is(q, HALF_IPV6, DNS_ADDRESSES);
-    default:
-        return q->is_patience_over && question_has(q, DNS_ADDRESSES);
-    }
-}
-
-static void question_tell_served(struct question *q)
+static void inquiry_tell_served(struct inquiry *inquiry)
 {
     struct answer answer;
     struct list waiters;
     struct list *node;
 
-    question_get_answer(q, &answer);
-    list_move(&q->waiters, &waiters);
+    question_get_answer(&inquiry->question, &answer);
+    list_move(&inquiry->waiters, &waiters);
     while ((node = list_pop(&waiters))) {
         struct lookup *lookup = container_of(node, struct lookup, node);
 
-        if (question_serves(q, lookup))
-            resolver_tell(q->resolver, lookup, q->name, &answer);
+        if (question_serves(&inquiry->question, lookup->family))
+            resolver_tell(inquiry->resolver, lookup, inquiry->name, &answer);
         else
-            list_append(&q->waiters, node);
+            list_append(&inquiry->waiters, node);
     }
 }
 
-static void on_patience(struct timer *timer)
+static void on_question(struct question *question)
 {
-    struct question *q = container_of(timer, struct question, patience);
+    struct inquiry *inquiry = container_of(question, struct inquiry, question);
 
-    q->is_patience_over = true;
-    question_tell_served(q);
+    if (question_is_over(question))
+        inquiry_finish(inquiry);
+    else
+        inquiry_tell_served(inquiry);
 }
 
-static void on_half(struct question *q, enum half half)
-{
-    q->is_answered[half] = true;
-    if (q->is_answered[HALF_IPV6] && q->is_answered[HALF_IPV4]) {
-        question_finish(q);
-    } else if (half_is(q, half, DNS_ADDRESSES)) {
-        ring_timer_set(q->resolver->ring, &q->patience,
-                       ring_now_us(q->resolver->ring) + RESOLVE_PATIENCE_MS * US_PER_MS);
-        question_tell_served(q);
-    }
-}
-
-static void on_ipv6(struct dns_query *query)
-{
-    on_half(container_of(query, struct question, halves[HALF_IPV6]), HALF_IPV6);
-}
-
-static void on_ipv4(struct dns_query *query)
-{
-    on_half(container_of(query, struct question, halves[HALF_IPV4]), HALF_IPV4);
-}
-
-static struct question *question_new(struct resolver *r, const char *name, struct charge *charge)
+static struct inquiry *inquiry_new(struct resolver *r, const char *name, struct charge *charge)
 {
     size_t size = strlen(name) + 1;
-    struct question *q = calloc(1, sizeof *q + size);
+    struct inquiry *inquiry = calloc(1, sizeof *inquiry + size);
 
-    if (!q)
+    if (!inquiry)
         return NULL;
-    q->name = memcpy(q + 1, name, size);
-    q->resolver = r;
-    list_init(&q->node);
-    list_init(&q->waiters);
-    timer_init(&q->patience, on_patience);
-    if (!names_insert(&r->questions_by_name, q)) {
-        free(q);
+    inquiry->name = memcpy(inquiry + 1, name, size);
+    inquiry->resolver = r;
+    list_init(&inquiry->node);
+    list_init(&inquiry->waiters);
+    if (!names_insert(&r->inquiries_by_name, inquiry)) {
+        free(inquiry);
         return NULL;
     }
-    q->charge = charge_take(charge);
-    list_append(&r->questions, &q->node);
+    inquiry->charge = charge_take(charge);
+    list_append(&r->inquiries, &inquiry->node);
     r->stats.questions++;
     r->stats.queries += HALVES;
-    dns_ask(r->dns, &q->halves[HALF_IPV6], on_ipv6, q->name, AF_INET6);
-    dns_ask(r->dns, &q->halves[HALF_IPV4], on_ipv4, q->name, AF_INET);
-    return q;
+    question_ask(&inquiry->question, r->dns, r->ring, inquiry->name, on_question);
+    return inquiry;
 }
 
 /* Looking up. */
@@ -310,12 +172,12 @@ static bool special_get_answer(const char *name, struct answer *ret)
 static void resolver_forget(struct resolver *r)
 {
     cache_clear(r->cache);
-    list_for_each (&r->questions, node) {
-        struct question *q = container_of(node, struct question, node);
+    list_for_each (&r->inquiries, node) {
+        struct inquiry *inquiry = container_of(node, struct inquiry, node);
 
-        if (!q->is_outdated)
-            names_remove(&r->questions_by_name, q);
-        q->is_outdated = true;
+        if (!inquiry->is_outdated)
+            names_remove(&r->inquiries_by_name, inquiry);
+        inquiry->is_outdated = true;
     }
 }
 
@@ -356,25 +218,25 @@ static bool resolver_charge(const struct resolver *r, struct charge *charge, str
 static bool resolver_wait(struct resolver *r, struct lookup *lookup, const char *name,
                           struct answer *ret)
 {
-    struct question *q = names_find(&r->questions_by_name, name);
+    struct inquiry *inquiry = names_find(&r->inquiries_by_name, name);
     CLEANUP(charge_deinit) struct charge charge = {0};
 
-    if (q && question_serves(q, lookup)) {
-        question_get_answer(q, ret);
+    if (inquiry && question_serves(&inquiry->question, lookup->family)) {
+        question_get_answer(&inquiry->question, ret);
         return false;
     }
-    if (!q && !resolver_charge(r, &charge, lookup->payer, &ret->reason)) {
+    if (!inquiry && !resolver_charge(r, &charge, lookup->payer, &ret->reason)) {
         ret->code = ERROR_OVER_LIMIT;
         return false;
     }
-    if (!q)
-        q = question_new(r, name, &charge);
-    if (!q) {
+    if (!inquiry)
+        inquiry = inquiry_new(r, name, &charge);
+    if (!inquiry) {
         ret->code = ERROR_NO_RESOURCES;
         ret->reason = "out of memory";
         return false;
     }
-    list_append(&q->waiters, &lookup->node);
+    list_append(&inquiry->waiters, &lookup->node);
     return true;
 }
 
@@ -426,7 +288,7 @@ int resolver_new(struct resolver **ret, struct ring *ring, const struct resolver
     if (!r)
         return -ENOMEM;
     r->ring = ring;
-    list_init(&r->questions);
+    list_init(&r->inquiries);
     err = hosts_new(&r->hosts, options->hosts_path ? options->hosts_path : "/etc/hosts");
     if (err < 0)
         return err;
@@ -453,19 +315,19 @@ struct resolver *resolver_free(struct resolver *r)
 {
     if (!r)
         return NULL;
-    list_for_each (&r->questions, node) {
-        struct question *q = container_of(node, struct question, node);
+    list_for_each (&r->inquiries, node) {
+        struct inquiry *inquiry = container_of(node, struct inquiry, node);
 
-        assert(list_is_empty(&q->waiters));
-        ring_timer_clear(r->ring, &q->patience);
+        assert(list_is_empty(&inquiry->waiters));
+        question_deinit(&inquiry->question);
     }
     dns_free(r->dns); /* has the queries inside the questions */
-    list_for_each (&r->questions, node) {
-        struct question *q = container_of(node, struct question, node);
+    list_for_each (&r->inquiries, node) {
+        struct inquiry *inquiry = container_of(node, struct inquiry, node);
 
-        if (!q->is_outdated)
-            names_remove(&r->questions_by_name, q);
-        question_free(q);
+        if (!inquiry->is_outdated)
+            names_remove(&r->inquiries_by_name, inquiry);
+        inquiry_free(inquiry);
     }
     cache_free(r->cache);
     hosts_free(r->hosts);
