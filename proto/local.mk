@@ -3,6 +3,7 @@ libproto_la_SOURCES = \
 	proto/cleanup.h \
 	proto/error.c proto/error.h \
 	proto/fdmsg.c proto/fdmsg.h \
+	proto/host.c proto/host.h \
 	proto/message.c proto/message_answer.c proto/message_request.c proto/message.h \
 	proto/target.c proto/target.h \
 	proto/walk.c proto/walk.h \

@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/host.h"
+
 #define TARGET_MAX      2048 /* bytes of a target's text, without the final NUL */
-#define TARGET_HOST_MAX 253  /* RFC 1035, 2.3.4, as text without the trailing dot */
 #define TARGET_PATH_MAX 1024
 #define TARGET_UNIX_MAX 107 /* sun_path, less the NUL */
 
@@ -77,12 +78,3 @@ bool scheme_is_tls(enum scheme scheme);
 uint16_t scheme_default_port(enum scheme scheme);
 /* Looks up n bytes; returns 0 or -EINVAL. */
 int scheme_parse(const char *text, size_t n, enum scheme *ret);
-
-/* A host as it may stand in a target or a pattern: checks n bytes and gives the canonical form.
- * Brackets are not part of it. Returns 0 or -EINVAL with a sentence. */
-int host_parse_name(const char *text, size_t n, char ret[TARGET_HOST_MAX + 1],
-                    const char **ret_error);
-int host_parse_ipv4(const char *text, size_t n, struct in_addr *ret);
-int host_parse_ipv6(const char *text, size_t n, struct in6_addr *ret);
-/* Decimal, 1 to 65535, no leading zero. */
-int port_parse(const char *text, size_t n, uint16_t *ret);
