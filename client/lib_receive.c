@@ -82,16 +82,21 @@ static int handle_ended(struct fdial *d, const struct wire_head *head, struct wi
 /* Appends the message in d->buf. */
 static int keep_reply(const struct fdial *d, struct session_call *call, size_t n)
 {
-    uint8_t *bytes;
+    size_t needed = call->n_bytes + n;
 
     if (n > SESSION_REPLY_MAX - call->n_bytes)
         return -EMSGSIZE;
-    bytes = realloc(call->bytes, call->n_bytes + n);
-    if (!bytes)
-        return -ENOMEM;
-    memcpy(bytes + call->n_bytes, d->buf, n);
-    call->bytes = bytes;
-    call->n_bytes += n;
+    if (needed > call->size) {
+        size_t size = needed > 2 * call->size ? needed : 2 * call->size;
+        uint8_t *bytes = realloc(call->bytes, size);
+
+        if (!bytes)
+            return -ENOMEM;
+        call->bytes = bytes;
+        call->size = size;
+    }
+    memcpy(call->bytes + call->n_bytes, d->buf, n);
+    call->n_bytes = needed;
     return 0;
 }
 

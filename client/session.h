@@ -36,7 +36,8 @@ struct session_call {
     int error;      /* negative errno, set when the daemon answered with an error */
     uint8_t *bytes; /* the reply, in one message or several; malloc'd */
     size_t n_bytes;
-    int fd; /* that came with it; -1: none */
+    size_t size; /* that `bytes` has room for */
+    int fd;      /* that came with it; -1: none */
 };
 
 struct fdial {
