@@ -105,6 +105,10 @@ void conn_abort(struct conn *conn, enum error_code code);
 /* The address connected to, with the target's port; only after success. */
 void conn_peer(const struct conn *conn, struct sockaddr_storage *ret);
 enum stage step_stage(enum step_kind kind);
+/* Whether a rule with these `addresses` lets connect to the target, as far as it is known without
+ * asking DNS. */
+bool conn_may_reach(const struct conn_env *env, const struct target *target, unsigned addresses,
+                    struct failure *ret_failure);
 
 /* For the steps. conn_continue: what was waited for has happened. */
 void conn_continue(struct conn *conn, enum step_result result);

@@ -58,13 +58,14 @@ static void interleave(struct conn *conn, const struct address_list *from)
     }
 }
 
-static void fail_denied(struct conn *conn, const struct address *address, enum address_class class)
+static void fail_denied(const struct address *address, enum address_class class,
+                        struct failure *failure)
 {
     char text[INET6_ADDRSTRLEN];
 
     inet_ntop(address->family, &address->ipv4, text, sizeof text);
-    failure_format(&conn->failure, ERROR_DENIED_ADDRESS, 0,
-                   "%s is %s, which the rule does not permit", text,
+    failure_format(failure, ERROR_DENIED_ADDRESS, 0, "%s is %s, which the rule does not permit",
+                   text,
                    class == ADDRESS_CLASS_NONE ? "no unicast address" : address_class_name(class));
 }
 
@@ -106,10 +107,42 @@ static enum step_result filter(struct conn *conn, const struct address_list *add
     if (conn->n_candidates > 0)
         return STEP_DONE;
     if (denied)
-        fail_denied(conn, denied, denied_class);
+        fail_denied(denied, denied_class, &conn->failure);
     else
         fail_without_address(conn);
     return STEP_FAIL;
+}
+
+/* Whether the target is written with an address. */
+static bool has_literal(const struct target *target, struct address *ret)
+{
+    switch (target->host_kind) {
+    case HOST_IPV4:
+        *ret = (struct address){.family = AF_INET, .ipv4 = target->ipv4};
+        return true;
+    case HOST_IPV6:
+        *ret = (struct address){.family = AF_INET6, .ipv6 = target->ipv6};
+        return true;
+    case HOST_NAME:
+    case HOST_PATH:
+        break;
+    }
+    return false;
+}
+
+bool conn_may_reach(const struct conn_env *env, const struct target *target, unsigned addresses,
+                    struct failure *ret_failure)
+{
+    struct address address;
+    enum address_class class;
+
+    if (!has_literal(target, &address))
+        return true;
+    class = own_addresses_class(env->own, &address, ring_now_us(env->ring));
+    if (class & addresses)
+        return true;
+    fail_denied(&address, class, ret_failure);
+    return false;
 }
 
 static enum step_result start(struct conn *conn)
@@ -117,17 +150,8 @@ static enum step_result start(struct conn *conn)
     const struct target *target = &conn->params->target;
     struct address_list literal = {.n = 1};
 
-    switch (target->host_kind) {
-    case HOST_IPV4:
-        literal.items[0] = (struct address){.family = AF_INET, .ipv4 = target->ipv4};
+    if (has_literal(target, &literal.items[0]))
         return filter(conn, &literal);
-    case HOST_IPV6:
-        literal.items[0] = (struct address){.family = AF_INET6, .ipv6 = target->ipv6};
-        return filter(conn, &literal);
-    case HOST_NAME:
-    case HOST_PATH:
-        break;
-    }
     lookup_init(&conn->lookup, wanted_family(conn), conn->params->payer, lookup_done);
     resolver_lookup(conn->env->resolver, &conn->lookup, target->host);
     return STEP_WAIT;

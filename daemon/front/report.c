@@ -53,6 +53,19 @@ static bool find_identity(struct peer *peer, struct text as_user, struct identit
     return false;
 }
 
+/* An address in the target, for which no rule after this one is tried. */
+static bool check_address(const struct front *front, const struct target *target,
+                          const struct route *route, struct failure *ret_failure)
+{
+    struct failure failure;
+
+    if (conn_may_reach(&front->env, target, route->rule->addresses, &failure))
+        return true;
+    failure_format(ret_failure, failure.code, 0, "rule '%s': %s", route->rule->name,
+                   failure.detail);
+    return false;
+}
+
 static void explain_as(struct peer *peer, uint64_t id, const struct identity *identity,
                        struct text text)
 {
@@ -68,7 +81,8 @@ static void explain_as(struct peer *peer, uint64_t id, const struct identity *id
     if (!peer->narrowing) /* it says nothing about a grant's maker to its holders */
         m.who = text_of(who);
     if (!request_route(peer->front, identity, peer->narrowing, text, NULL, HANDOFF_ALL, &target,
-                       &route, &plan, &failure)) {
+                       &route, &plan, &failure) ||
+        !check_address(peer->front, &target, &route, &failure)) {
         explain_failure(peer, id, m.who, &failure);
         return;
     }
