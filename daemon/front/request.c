@@ -96,21 +96,21 @@ static bool charge_rule(struct charge *charge, const struct rule *rule, const st
     }
     if (!charge_add(charge, QUOTA_PENDING, count, rule->max_pending)) {
         failure_format(failure, ERROR_OVER_LIMIT, 0,
-                       "max-pending of rule \"%s\" is %u: wait for results", rule->name,
+                       "max-pending of rule '%s' is %u: wait for results", rule->name,
                        rule->max_pending);
         return false;
     }
     if (plan->handoff == HANDOFF_RELAY &&
         !charge_add(charge, QUOTA_RELAYS, count, rule->max_relays)) {
         failure_format(failure, ERROR_OVER_LIMIT, 0,
-                       "max-relays of rule \"%s\" is %u: close connections first", rule->name,
+                       "max-relays of rule '%s' is %u: close connections first", rule->name,
                        rule->max_relays);
         return false;
     }
     wait_us = quota_take(charge->quota, &rule->max_rate, count, now_us);
     if (wait_us == 0)
         return true;
-    failure_format(failure, ERROR_OVER_LIMIT, 0, "max-rate of rule \"%s\": try again in %llu ms",
+    failure_format(failure, ERROR_OVER_LIMIT, 0, "max-rate of rule '%s': try again in %llu ms",
                    rule->name, (unsigned long long)(wait_us / US_PER_MS + 1));
     return false;
 }

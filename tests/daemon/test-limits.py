@@ -41,7 +41,7 @@ class Limits(rig.Case):
         for s in self.sessions:
             m = s.connect(self.target, **kwargs)
             self.assertEqual((m.code, m.stage, m.fds), (OVER_LIMIT, "request", []), m)
-            self.assertIn(f'{key} of rule "test"', m.detail)
+            self.assertIn(f"{key} of rule 'test'", m.detail)
 
     def assert_other_is_served(self, **kwargs):
         def dial():
@@ -90,7 +90,7 @@ class Limits(rig.Case):
         self.assertGreaterEqual(n_let, 20)
         self.assertLessEqual(n_let, 20 * (1 + passed_s) + 1)
         if m:  # a slow machine may take 20 s for 400
-            self.assertRegex(m.detail, r'max-rate of rule "test": try again in \d+ ms')
+            self.assertRegex(m.detail, r"max-rate of rule 'test': try again in \d+ ms")
         self.assert_other_is_served()
         self.close_all()
         state.check()
