@@ -4,8 +4,9 @@
  * message.
  *
  * One answer is with the kernel at a time, in a place of the grant's own; opens that come meanwhile
- * are counted, and when there are many no more is received until all are answered. So holders who
- * ask and never read cost nothing but the answers that fill their socket.
+ * are only counted, and receiving never stops. So holders who ask and never read cost nothing but
+ * the answers that fill their socket, and what they send cannot stay in ours: an fd of the grant
+ * itself that waited there would keep it open for ever.
  */
 #include "daemon/front/grant.h"
 
@@ -170,8 +171,6 @@ static void answered(struct op *op, int res, uint32_t flags)
         return;
     }
     answer_next(grant);
-    if (grant->n_owed == 0 && !op_is_pending(&grant->recv_op))
-        ring_recv_messages(grant->front->env.ring, &grant->recv_op, grant->fd);
 }
 
 static void take(struct grant *grant, const struct ring_message *m)
@@ -187,7 +186,7 @@ static void take(struct grant *grant, const struct ring_message *m)
         send_error(grant, head.id, "this is a grant: send open, and use the session that comes");
     else if (message_decode_empty(reader, &error) < 0)
         send_error(grant, head.id, error);
-    else
+    else if (grant->n_owed < GRANT_OWED_MAX)
         grant->n_owed++;
     answer_next(grant);
 }
@@ -197,7 +196,7 @@ static void received(struct op *op, int res, uint32_t flags)
     struct grant *grant = container_of(op, struct grant, recv_op);
     struct ring *ring = grant->front->env.ring;
     struct ring_message message;
-    bool is_over = res < 0 && res != -ENOBUFS && res != -ECANCELED;
+    bool is_over = res < 0 && res != -ENOBUFS;
 
     if (res >= 0) {
         is_over = ring_message_get(ring, res, flags, &message) < 0;
@@ -208,8 +207,6 @@ static void received(struct op *op, int res, uint32_t flags)
         free_if_idle(grant);
     else if (is_over)
         grant_close(grant);
-    else if (grant->n_owed >= GRANT_OWED_MAX)
-        ring_cancel(ring, op);
     else if (!op_is_pending(op))
         ring_recv_messages(ring, op, grant->fd);
 }

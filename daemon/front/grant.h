@@ -7,7 +7,7 @@
 #include "daemon/front/peer.h"
 
 #define GRANTS_PER_USER_MAX 1024 /* in all workers; made from grants: one half of it */
-#define GRANT_OWED_MAX      16   /* opens not yet answered; beyond, no more is received */
+#define GRANT_OWED_MAX      4096 /* opens not yet answered; a further one is one of them */
 #define GRANT_ANSWER_MAX    320  /* bytes of an answer */
 
 struct grant {
