@@ -122,7 +122,7 @@ static void begin_peer(struct log_record *record, enum log_level level, const ch
 {
     identity_read_cgroup(peer->identity, &peer->holder);
     begin(record, level, event, peer->holder.pid, peer->identity);
-    if (peer->narrowing)
+    if (peer->narrowing && peer->holder.has_sender)
         log_record_add(record, "holder_uid", "%u", peer->holder.sender.uid);
 }
 

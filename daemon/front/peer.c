@@ -329,16 +329,16 @@ static void dispatch(struct peer *peer, const struct ring_message *m)
     struct wire_reader reader;
     struct wire_head head;
 
-    if (m->is_truncated || m->n > WIRE_REQUEST_MAX) {
-        peer_fail(peer, ERROR_BAD_MESSAGE, "a message is longer than 16384 bytes");
-        return;
-    }
     if (!is_from_holder(peer, m)) {
         peer_fail(peer, ERROR_WRONG_SENDER, "open a session of your own (after fork too)");
         return;
     }
     if (!peer_is_held(peer)) {
         peer_close(peer);
+        return;
+    }
+    if (m->is_truncated || m->n > WIRE_REQUEST_MAX) {
+        peer_fail(peer, ERROR_BAD_MESSAGE, "a message is longer than 16384 bytes");
         return;
     }
     if (wire_read_head(&reader, m->data, m->n, &head) < 0) {

@@ -164,6 +164,24 @@ class Log(rig.Case):
             dropped, = self.events(daemon, "dropped")
         self.assertEqual((dropped["code"], dropped["detail"]), ("BAD_MESSAGE", "unknown message type"))
 
+    def test_dropped_of_a_grant(self):
+        """Who sent the message that ended a session is told also when it was the first."""
+        daemon = self.start()
+        other = fdialtest.CLIENT_UID if fdialtest.is_root() else rig.UID
+        with contextlib.closing(rig.Session(daemon.socket)) as maker, \
+                contextlib.closing(maker.grant(self.target)) as grant:
+            def use():
+                with contextlib.closing(grant.open(says_hello=False)) as s:
+                    s.send(bytes(20000))
+                    while s.recv():
+                        pass
+                    return os.getpid()
+
+            pid = fdialtest.call_as(use, uid=other)
+            dropped, = self.events(daemon, "dropped")
+        self.assertEqual((dropped["uid"], dropped["pid"], dropped["holder_uid"], dropped["detail"]),
+                         (str(rig.UID), pid, str(other), "a message is longer than 16384 bytes"))
+
     def test_hostile_text(self):
         """A client's bytes make neither lines nor fields."""
         daemon = self.start()
