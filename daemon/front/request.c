@@ -25,10 +25,14 @@ bool request_route(const struct front *front, const struct identity *identity,
         failure_format(ret_failure, ERROR_BAD_TARGET, 0, "%s", error);
         return false;
     }
-    return narrowing_covers(narrowing, ret_target, tls_name, ret_failure) &&
-           policy_decide(front->config, identity, ret_target, tls_name, handoff, ret_route,
-                         ret_failure) &&
-           plan_make(ret_target, ret_route, front->env.caps, ret_plan, ret_failure);
+    if (!narrowing_covers(narrowing, ret_target, tls_name, ret_failure) ||
+        !policy_decide(front->config, identity, ret_target, tls_name, handoff, ret_route,
+                       ret_failure))
+        return false;
+    if (plan_make(ret_target, ret_route, front->env.caps, ret_plan, ret_failure))
+        return true;
+    ret_failure->rule = ret_route->rule;
+    return false;
 }
 
 /* Fibonacci hashing. Ids that collide on purpose cost their session the walk that a plain list
@@ -216,6 +220,15 @@ static void count_decision(const struct front *front, const struct rule *rule,
     stats_add(rule ? rule->stats : front->undecided, decision, 1);
 }
 
+/* A rule that does not deny has allowed it, and what it allows cannot be done. */
+static void count_refusal(const struct front *front, const struct failure *failure)
+{
+    if (failure->code == ERROR_DENIED)
+        count_decision(front, failure->rule, STAT_DENIED);
+    else
+        count_decision(front, failure->rule, failure->rule ? STAT_ALLOWED : STAT_UNDECIDED);
+}
+
 static bool prepare(struct peer *peer, uint64_t id, const struct message_connect *m,
                     struct request **ret, struct failure *failure)
 {
@@ -233,8 +246,7 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
         !request_route(front, peer->identity, peer->narrowing, m->target,
                        m->tls_name.data ? tls_name : NULL, handoff, &target, &route, &plan,
                        failure)) {
-        count_decision(front, failure->rule,
-                       failure->code == ERROR_DENIED ? STAT_DENIED : STAT_UNDECIDED);
+        count_refusal(front, failure);
         return false;
     }
     count_decision(front, route.rule, STAT_ALLOWED);
