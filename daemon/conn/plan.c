@@ -132,7 +132,8 @@ static void print_connect(struct printer *p, const struct plan *plan, const stru
     }
 }
 
-void plan_format(const struct plan *plan, const struct target *target, char text[PLAN_TEXT_MAX])
+void plan_format(const struct plan *plan, const struct target *target, const char *tls_name,
+                 char text[PLAN_TEXT_MAX])
 {
     struct printer p = {.text = text};
 
@@ -149,7 +150,7 @@ void plan_format(const struct plan *plan, const struct target *target, char text
             print(&p, "seal ");
             break;
         case STEP_TLS:
-            print(&p, "tls(%s) ", target->host);
+            print(&p, "tls(%s) ", tls_name ? tls_name : target->host);
             break;
         }
     }

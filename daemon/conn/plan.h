@@ -36,6 +36,8 @@ struct capabilities {
 /* Returns true with a plan, false with a failure (UNSUPPORTED, HANDOFF_KIND). */
 bool plan_make(const struct target *target, const struct route *route,
                const struct capabilities *caps, struct plan *ret, struct failure *ret_failure);
-/* One line: "resolve(localhost) connect(443) tls(localhost) handoff(relay)"; with a source
+/* tls_name: NULL, or the one to be verified instead of the target's host.
+ * One line: "resolve(localhost) connect(443) tls(localhost) handoff(relay)"; with a source
  * "connect(443 from eth0)". */
-void plan_format(const struct plan *plan, const struct target *target, char text[PLAN_TEXT_MAX]);
+void plan_format(const struct plan *plan, const struct target *target, const char *tls_name,
+                 char text[PLAN_TEXT_MAX]);

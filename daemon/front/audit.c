@@ -143,7 +143,7 @@ static void add_plan(struct log_record *record, const struct request *request)
 {
     char plan[PLAN_TEXT_MAX];
 
-    plan_format(&request->params.plan, &request->params.target, plan);
+    plan_format(&request->params.plan, &request->params.target, request->params.tls_name, plan);
     log_record_add_bytes(record, "plan", text_of(plan));
 }
 

@@ -86,7 +86,7 @@ static void explain_as(struct peer *peer, uint64_t id, const struct identity *id
         explain_failure(peer, id, m.who, &failure);
         return;
     }
-    plan_format(&plan, &target, plan_text);
+    plan_format(&plan, &target, NULL, plan_text);
     m.rule = text_of(route.rule->name);
     m.plan = text_of(plan_text);
     if (route.is_reported)

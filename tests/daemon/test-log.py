@@ -95,6 +95,14 @@ class Log(rig.Case):
             reported, = self.events(daemon, "reported")
         self.assertEqual((reported["rule"], reported["target"]), ("test", self.target))
 
+    def test_tls_name(self):
+        """The plan has the name that was to be verified, when it is not the target's."""
+        daemon = self.start()
+        with contextlib.closing(rig.Session(daemon.socket)) as s:
+            s.connect(f"tls://127.0.0.1:{fdialtest.free_port()}", rig.attr(rig.TLS_NAME, "127.example"))
+            failed, = self.events(daemon, "failed")
+        self.assertIn("tls(127.example)", failed["plan"])
+
     def test_failed(self):
         daemon = self.start()
         port = fdialtest.free_port()

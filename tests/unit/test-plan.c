@@ -53,7 +53,7 @@ START_TEST(test_plan)
 
     ck_assert_int_eq(target_parse(row->target, strlen(row->target), &target, &error), 0);
     if (plan_make(&target, &route, row->caps, &plan, &failure)) {
-        plan_format(&plan, &target, text);
+        plan_format(&plan, &target, NULL, text);
         ck_assert_str_eq(text, row->plan);
     } else {
         ck_assert_int_eq(row->plan[0], '!');
@@ -95,7 +95,7 @@ START_TEST(test_source)
         ck_assert_int_eq(
             target_parse(sources[i].target, strlen(sources[i].target), &target, &error), 0);
         ck_assert(plan_make(&target, &route, &sealing, &plan, &failure));
-        plan_format(&plan, &target, text);
+        plan_format(&plan, &target, NULL, text);
         ck_assert_str_eq(text, sources[i].plan);
     }
 }
@@ -112,7 +112,7 @@ START_TEST(test_long_names_are_cut_in_the_line)
 
     memset(target.path, 'x', sizeof target.path - 1);
     ck_assert(plan_make(&target, &route, &plain, &plan, &failure));
-    plan_format(&plan, &target, text);
+    plan_format(&plan, &target, NULL, text);
     ck_assert_uint_lt(strlen(text), PLAN_TEXT_MAX);
 }
 END_TEST
