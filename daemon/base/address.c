@@ -60,3 +60,12 @@ size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[E
     }
     return 0;
 }
+
+void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX])
+{
+    const void *bytes =
+        address->family == AF_INET ? (const void *)&address->ipv4 : (const void *)&address->ipv6;
+
+    if (!inet_ntop(address->family, bytes, ret_text, ADDRESS_TEXT_MAX))
+        ret_text[0] = '\0';
+}

@@ -13,6 +13,8 @@ struct address {
     };
 };
 
+#define ADDRESS_TEXT_MAX INET6_ADDRSTRLEN /* with the NUL */
+
 /* X(NAME, bit, "name in the configuration") */
 #define ADDRESS_CLASS_LIST(X)                                                                      \
     X(PUBLIC, 1, "public")                                                                         \
@@ -34,3 +36,5 @@ enum address_class {
  * RFC 8215), 6to4 (RFC 3056), Teredo server and client (RFC 4380). Returns how many readings
  * there are, 0 to 2. */
 size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[EMBEDDED_IPV4_MAX]);
+
+void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX]);

@@ -103,7 +103,7 @@ void conn_continue(struct conn *conn, enum step_result result)
 static void explain_deadline(struct conn *conn, enum step_kind kind)
 {
     const struct target *target = &conn->params->target;
-    char address[INET6_ADDRSTRLEN] = "";
+    char address[ADDRESS_TEXT_MAX];
 
     switch (kind) {
     case STEP_RESOLVE:
@@ -115,7 +115,7 @@ static void explain_deadline(struct conn *conn, enum step_kind kind)
             failure_format(&conn->failure, ERROR_DEADLINE, 0, "nobody accepts on %s", target->path);
             break;
         }
-        inet_ntop(conn->candidates[0].family, &conn->candidates[0].ipv4, address, sizeof address);
+        address_format(&conn->candidates[0], address);
         failure_format(&conn->failure, ERROR_DEADLINE, 0,
                        "no answer from %s port %u, %zu of %zu addresses tried", address,
                        target->port, conn->connect.next, conn->n_candidates);

@@ -5,7 +5,6 @@
  * handed the socket cannot give it another one without CAP_NET_RAW. */
 #include "daemon/conn/source.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,5 +44,5 @@ void source_format(const struct source *source, char text[SOURCE_TEXT_MAX])
     if (address->family == AF_UNSPEC)
         snprintf(text, SOURCE_TEXT_MAX, "%s", source->interface);
     else
-        inet_ntop(address->family, &address->ipv4, text, SOURCE_TEXT_MAX);
+        address_format(address, text);
 }

@@ -6,7 +6,7 @@
 
 #include "daemon/policy/config.h"
 
-#define SOURCE_TEXT_MAX INET6_ADDRSTRLEN /* more than an interface's name */
+#define SOURCE_TEXT_MAX ADDRESS_TEXT_MAX /* more than an interface's name */
 
 /* For a TCP socket that is not connected yet. Two system calls at most, none of which waits; the
  * ring of the oldest kernels we run on has no bind. Returns 0 or -errno: EADDRNOTAVAIL where the

@@ -6,7 +6,6 @@
 #include "daemon/conn/conn.h"
 #include "daemon/conn/source.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -145,14 +144,14 @@ static void fail(struct conn *conn)
     struct step_connect *c = &conn->connect;
     const struct address *address = &conn->candidates[c->error_candidate];
     enum error_code code = error_code_of(conn, c->error);
-    char text[INET6_ADDRSTRLEN];
+    char text[ADDRESS_TEXT_MAX];
 
     if (is_unix(conn)) {
         failure_format(&conn->failure, code, c->error, "%s", conn->params->target.path);
     } else if (c->source_error != 0 && c->error == c->source_error) {
         fail_at_source(conn);
     } else {
-        inet_ntop(address->family, &address->ipv4, text, sizeof text);
+        address_format(address, text);
         failure_format(&conn->failure, code, c->error, "%s port %u, %zu of %zu addresses tried",
                        text, conn->params->target.port, c->next, conn->n_candidates);
     }

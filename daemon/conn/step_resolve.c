@@ -4,8 +4,6 @@
  */
 #include "daemon/conn/conn.h"
 
-#include <arpa/inet.h>
-
 static void lookup_done(struct lookup *lookup, const struct address_list *addresses,
                         const struct failure *failure);
 
@@ -61,9 +59,9 @@ static void interleave(struct conn *conn, const struct address_list *from)
 static void fail_denied(const struct address *address, enum address_class class,
                         struct failure *failure)
 {
-    char text[INET6_ADDRSTRLEN];
+    char text[ADDRESS_TEXT_MAX];
 
-    inet_ntop(address->family, &address->ipv4, text, sizeof text);
+    address_format(address, text);
     failure_format(failure, ERROR_DENIED_ADDRESS, 0, "%s is %s, which the rule does not permit",
                    text,
                    class == ADDRESS_CLASS_NONE ? "no unicast address" : address_class_name(class));

@@ -3,7 +3,6 @@
  * it holds until it has told; within a second, also when nothing follows. */
 #include "daemon/front/audit.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 
 #include "daemon/base/clock.h"
@@ -149,18 +148,14 @@ static void add_plan(struct log_record *record, const struct request *request)
 
 static const char *add_address(struct log_record *record, const struct conn *conn)
 {
-    struct sockaddr_storage peer;
-    char host[INET6_ADDRSTRLEN] = "";
+    const struct address *address = &conn->candidates[conn->connected];
+    char text[ADDRESS_TEXT_MAX];
 
-    conn_peer(conn, &peer);
-    if (peer.ss_family == AF_INET)
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, host, sizeof host);
-    else if (peer.ss_family == AF_INET6)
-        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, host, sizeof host);
-    else
+    if (conn->params->target.scheme == SCHEME_UNIX)
         return "its path";
-    return log_record_add(record, "address", peer.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", host,
-                          conn->params->target.port);
+    address_format(address, text);
+    return log_record_add(record, "address", address->family == AF_INET6 ? "[%s]:%u" : "%s:%u",
+                          text, conn->params->target.port);
 }
 
 /* How far it came: the address, the time of each stage passed. */
