@@ -102,8 +102,7 @@ static enum error_code open_session(struct grant *grant, const char **ret_detail
     }
     peer->identity = identity_ref(grant->identity);
     peer->narrowing = narrowing_ref(grant->narrowing);
-    peer->user =
-        user_get(grant->front, grant->user->uid); /* there is one, so that needs no memory */
+    peer->user = user_ref(grant->user);
     peer->charge = charge_take(&charge);
     peer_start(peer, grant->front, fd);
     return ERROR_NONE;
@@ -242,7 +241,7 @@ static struct grant *start(struct peer *peer, struct narrowing *narrowing, struc
     identity_read_cgroup(peer->identity, &peer->holder);
     grant->identity = identity_ref(peer->identity);
     grant->narrowing = narrowing;
-    grant->user = user_get(peer->front, peer->user->uid);
+    grant->user = user_ref(peer->user);
     grant->charge = charge_take(charge);
     list_append(&grant->front->grants, &grant->node);
     counter_add(&grant->front->counters->grants, 1);

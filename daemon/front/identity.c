@@ -91,7 +91,6 @@ int identity_new(struct identity **ret, int socket, const char *listener)
     r = read_groups(socket, &identity->groups, &identity->n_groups);
     if (r < 0)
         return r;
-    identity->pid = creds.pid;
     identity->uid = creds.uid;
     identity->gid = creds.gid;
     *ret = TAKE_PTR(identity);

@@ -13,7 +13,6 @@ static void accepted(struct op *op, int res, uint32_t flags)
     struct listener *l = container_of(op, struct listener, accept_op);
     struct ring *ring = l->front->env.ring;
 
-    (void)op;
     (void)flags;
     if (res >= 0)
         peer_new_consume_fd(l->front, res, l->name);

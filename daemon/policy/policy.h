@@ -16,7 +16,6 @@
 
 struct identity {
     unsigned n_references; /* front/identity.h */
-    pid_t pid;
     uid_t uid;
     gid_t gid;
     gid_t *groups; /* supplementary */
