@@ -168,17 +168,19 @@ ssize_t stats_table_list(struct stats_table *table, struct stats ***ret, struct 
 
     pthread_mutex_lock(&table->mutex);
     list = calloc(table->n + 1, sizeof(struct stats *));
-    for (struct stats *stats = table->first; list && stats; stats = stats->next) {
+    if (!list) {
+        pthread_mutex_unlock(&table->mutex);
+        return -ENOMEM;
+    }
+    memset(ret_total, 0, sizeof *ret_total);
+    add_all(ret_total, &table->gone);
+    for (struct stats *stats = table->first; stats; stats = stats->next) {
         if (ref_if_held(stats))
             list[n++] = stats;
-    }
-    if (list) {
-        memset(ret_total, 0, sizeof *ret_total);
-        add_all(ret_total, &table->gone);
+        else
+            add_all(ret_total, stats); /* as good as gone: it waits for the mutex */
     }
     pthread_mutex_unlock(&table->mutex);
-    if (!list)
-        return -ENOMEM;
     for (size_t i = 0; i < n; i++)
         add_all(ret_total, list[i]);
     *ret = list;

@@ -113,6 +113,41 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* For times of all lengths, so that each moment of a listing sees one go. */
+static void *hold(void *name)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        struct stats *stats = stats_get(table, name);
+
+        stats_add(stats, STAT_DENIED, 1);
+        for (volatile int spin = 0; spin < i % 2000 * 10; spin++)
+            ;
+        stats_put(stats);
+    }
+    return NULL;
+}
+
+/* What is about to be freed, and waits for the list to be read, counts in the sum. */
+START_TEST(test_sum_never_falls)
+{
+    uint64_t before = 0, now;
+    pthread_t thread;
+    struct stats sum;
+    size_t n;
+
+    ck_assert_int_eq(stats_table_new(&table), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, hold, (void *)(uintptr_t) "a"), 0);
+    while (before < ROUNDS) {
+        sum = total(&n);
+        now = stats_value(&sum, STAT_DENIED);
+        ck_assert_uint_ge(now, before);
+        before = now;
+    }
+    pthread_join(thread, NULL);
+    stats_table_free(table);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stats");
@@ -122,6 +157,7 @@ int main(void)
     tcase_add_test(tcase, test_names);
     tcase_add_test(tcase, test_failures);
     tcase_add_test(tcase, test_threads);
+    tcase_add_test(tcase, test_sum_never_falls);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }
