@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* X(name, "metric", "what it counts"): a metric that is not called …_total is a gauge. */
@@ -51,4 +52,14 @@ static inline void counter_set(_Atomic uint64_t *counter, uint64_t n)
 static inline uint64_t counter_get(_Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* Of n workers; offset: of the counter. */
+static inline uint64_t counters_sum(struct counters *const *all, unsigned n, size_t offset)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        sum += counter_get((_Atomic uint64_t *)((char *)all[i] + offset));
+    return sum;
 }

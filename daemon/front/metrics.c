@@ -4,7 +4,7 @@
  * declared without a type, which is "unknown" in the one and "untyped" in the other; Prometheus
  * does not use the type of a counter. Gauges are the same in both.
  *
- * Worker's counters are summed; what became of requests is told by rule, "" where none decided.
+ * Workers' counters are summed; what became of requests is told by rule, "" where none decided.
  * Failures are told only where there were some: there are hundreds of stages and codes. */
 #include "daemon/front/metrics.h"
 
@@ -31,7 +31,7 @@ static void put_family(FILE *to, const char *name, const char *help)
         fprintf(to, "# TYPE %s gauge\n", name);
 }
 
-static void put_gauge(FILE *to, const char *name, const char *help, uint64_t value)
+static void put_metric(FILE *to, const char *name, const char *help, uint64_t value)
 {
     put_family(to, name, help);
     fprintf(to, "%s %" PRIu64 "\n", name, value);
@@ -72,23 +72,20 @@ static void put_process(FILE *to, const struct status_source *source)
 {
     struct rlimit limit;
 
-    put_gauge(to, "fdial_workers", "Worker threads.", source->n_workers);
-    put_gauge(to, "fdial_rules", "Rules in the configuration.",
-              atomic_load_explicit(&source->n_rules, memory_order_relaxed));
-    put_gauge(to, "fdial_open_fds", "Open file descriptors.", count_fds());
+    put_metric(to, "fdial_workers", "Worker threads.", source->n_workers);
+    put_metric(to, "fdial_rules", "Rules in the configuration.",
+               atomic_load_explicit(&source->n_rules, memory_order_relaxed));
+    put_metric(to, "fdial_open_fds", "Open file descriptors.", count_fds());
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        put_gauge(to, "fdial_max_fds", "The limit of open file descriptors.", limit.rlim_cur);
+        put_metric(to, "fdial_max_fds", "The limit of open file descriptors.", limit.rlim_cur);
 }
 
 static void put_counters(FILE *to, const struct status_source *source)
 {
-    uint64_t sum;
-
 #define X(name, metric, help)                                                                      \
-    sum = 0;                                                                                       \
-    for (unsigned i = 0; i < source->n_workers; i++)                                               \
-        sum += counter_get(&source->counters[i]->name);                                            \
-    put_gauge(to, metric, help, sum);
+    put_metric(                                                                                    \
+        to, metric, help,                                                                          \
+        counters_sum(source->counters, source->n_workers, offsetof(struct counters, name)));
     COUNTER_LIST(X)
 #undef X
 }

@@ -30,13 +30,10 @@ static void put_number(FILE *to, const char *key, uint64_t value)
 
 static void put_counters(FILE *to, const struct status_source *status)
 {
-    uint64_t sum;
-
 #define X(name, metric, help)                                                                      \
-    sum = 0;                                                                                       \
-    for (unsigned i = 0; i < status->n_workers; i++)                                               \
-        sum += counter_get(&status->counters[i]->name);                                            \
-    put_number(to, #name, sum);
+    put_number(                                                                                    \
+        to, #name,                                                                                 \
+        counters_sum(status->counters, status->n_workers, offsetof(struct counters, name)));
     COUNTER_LIST(X)
 #undef X
 }
