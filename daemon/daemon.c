@@ -236,18 +236,35 @@ static int stop_workers(struct daemon *d)
     return status;
 }
 
+/* They are waited for. */
+static void block_signals(sigset_t *ret)
+{
+    sigemptyset(ret);
+    sigaddset(ret, SIGHUP);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGINT);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* From now on one of these ends the process at once. */
+static void unblock_end(void)
+{
+    sigset_t end;
+
+    sigemptyset(&end);
+    sigaddset(&end, SIGTERM);
+    sigaddset(&end, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &end, NULL);
+}
+
 static int run(struct daemon *d)
 {
     char error[SOCKETS_ERROR_MAX];
-    sigset_t signals, unblock;
+    sigset_t signals;
     int status = EXIT_FAILURE;
 
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    block_signals(&signals);
     raise_nofile();
     seal_probe(&d->shared.caps);
     if (!d->shared.caps.can_seal)
@@ -270,10 +287,7 @@ static int run(struct daemon *d)
         sd_notify(0, "STOPPING=1");
         status = EXIT_SUCCESS;
     }
-    sigemptyset(&unblock);
-    sigaddset(&unblock, SIGTERM);
-    sigaddset(&unblock, SIGINT);
-    pthread_sigmask(SIG_UNBLOCK, &unblock, NULL);
+    unblock_end();
     if (stop_workers(d) != EXIT_SUCCESS)
         status = EXIT_FAILURE;
     sockets_close(&d->sockets);

@@ -2,9 +2,12 @@
  * Internal to the configuration's files; nobody else includes it.
  *
  *     config_file.c   main file and drop-ins → bytes
- *     config_text.c   bytes → checked bytes without comments: the grammar, keys, duplicates
+ *     config_scan.c   bytes → tokens; comments are blanked
+ *     config_text.c   tokens → checked bytes: the grammar, keys, duplicates
+ *     config_key.c    the keys that there are; errors with a place
  *     config_tree.c   checked bytes → this tree, by libConfuse, which only this file knows
- *     config_value.c  values → numbers, times, words
+ *     config_value.c  values → numbers, times, addresses, paths
+ *     config_client.c `client` values → ids and names
  *     config_rule.c   `rule` sections → struct rule
  *     config.c        all of it → struct config
  */
