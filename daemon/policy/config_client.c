@@ -70,6 +70,10 @@ static int parse_name(const struct value *value, const char *name, const char *w
 
     if (r == 0)
         return 0;
+    if (is_absent(r) && name[0] && strspn(name, "0123456789") == strlen(name))
+        return config_refuse(error, &value->place,
+                             "there is no %s '%.60s'; write %cid:%.60s for the number", what, name,
+                             what[0], name);
     if (is_absent(r))
         return config_refuse(error, &value->place,
                              "there is no %s '%.60s'; make it, or remove it here", what, name);

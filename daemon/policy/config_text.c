@@ -100,11 +100,30 @@ static bool is_section_name(const struct token *token, enum section_kind *ret)
     return true;
 }
 
-/* What stands where a key should: its name is unknown, or no "=" follows. */
+/* Where a key of this name may stand; NULL: nowhere. */
+static const char *find_elsewhere(const struct token *token)
+{
+    static const char *const places[] = {
+        [SECTION_ROOT] = "outside of sections",
+        [SECTION_TLS] = "in a section tls \"name\" { ... }",
+        [SECTION_RULE] = "in a section rule \"name\" { ... }",
+    };
+    enum config_form form;
+    enum config_key key;
+
+    for (unsigned i = 0; i < sizeof places / sizeof *places; i++)
+        if (config_key_find((enum section_kind)i, token->text, token->n, &key, &form) &&
+            form != FORM_LATER)
+            return places[i];
+    return NULL;
+}
+
+/* What stands where a key should: its name is unknown here, or no "=" follows. */
 static int refuse_key(struct scanner *s, enum section_kind section, const struct token *token)
 {
     struct place here = {s->here.file, token->line};
     enum section_kind kind;
+    const char *where;
 
     if (section != SECTION_ROOT && is_section_name(token, &kind) && !is_mark(s, '='))
         return config_refuse(s->error, &here,
@@ -112,6 +131,10 @@ static int refuse_key(struct scanner *s, enum section_kind section, const struct
                              "with '}'");
     if (s->token.text != token->text)
         return refuse_token(s, "write '=' after '%.*s'", scanner_shown(token->n), token->text);
+    where = find_elsewhere(token);
+    if (where)
+        return config_refuse(s->error, &here, "'%.*s' stands %s, not here", scanner_shown(token->n),
+                             token->text, where);
     return config_refuse(s->error, &here, "unknown key '%.*s'; see fdiald.conf(5)",
                          scanner_shown(token->n), token->text);
 }

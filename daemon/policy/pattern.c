@@ -207,7 +207,9 @@ static int parse(const char *text, struct pattern *p, const char **ret_error)
         p->is_any_scheme = true;
     else if (scheme_parse(text, n, &p->scheme) < 0)
         return refuse(ret_error,
-                      "write a scheme first, like https://host, or '*://' for all of them");
+                      n > 0 && strncmp(text + n, "://", 3) == 0
+                          ? "this scheme is unknown; fdial(1) lists them, '*://' is all of them"
+                          : "write a scheme first, like https://host, or '*://' for all of them");
     if (!p->is_any_scheme && p->scheme == SCHEME_UNIX)
         return parse_path(text, p, ret_error);
     if (strncmp(text + n, "://", 3) != 0)
@@ -216,6 +218,8 @@ static int parse(const char *text, struct pattern *p, const char **ret_error)
     host = text + n + 3;
     if (host[0] == '[') {
         r = parse_bracketed(host, p, &host, ret_error);
+    } else if (strchr(host, ':') != strrchr(host, ':')) {
+        return refuse(ret_error, "an IPv6 address needs brackets, '[2001:db8::1]:443'");
     } else {
         n = strcspn(host, ":");
         r = parse_plain_host(host, n, p, ret_error);
