@@ -43,6 +43,8 @@ static int explain(struct fdial *d, const char *target, const struct options *o,
     r = fdial_explain(d, target, o->as_user, &error, &who, &rule, &plan);
     if (r == -EACCES)
         return report_error(EXIT_DENIED, subject, "policy: only root may ask for other users");
+    if (r == -EINVAL) /* the target was looked at before */
+        return report_error(EXIT_USAGE, subject, "request: --as takes a user's name or number");
     if (r < 0)
         return report_error(r == -ENOTCONN ? EXIT_NO_DAEMON : EXIT_CONNECTION, subject,
                             "daemon: %s", strerror(-r));

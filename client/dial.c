@@ -100,7 +100,7 @@ static int set_tls_name(struct fdial_request *r, const char *name)
     return e < 0 ? e : fdial_request_set_tls_name(r, converted);
 }
 
-/* NULL, or the option that the library did not take. */
+/* NULL, or the option that the library did not take, and what it takes. */
 static const char *shape_request(struct fdial_request *r, const struct options *o)
 {
     if (fdial_request_set_timeout_ms(r, o->timeout_ms) < 0)
@@ -110,16 +110,16 @@ static const char *shape_request(struct fdial_request *r, const struct options *
     if (o->handoff != 0 && fdial_request_set_handoff(r, o->handoff) < 0)
         return "--handoff";
     if (set_tls_name(r, o->tls_name) < 0)
-        return "--tls-name";
+        return "--tls-name: it takes a host name or an address";
     for (size_t i = 0; i < o->n_alpn; i++)
         if (fdial_request_add_alpn(r, o->alpn[i]) < 0)
             return "--alpn";
     for (size_t i = 0; i < o->n_headers; i++)
         if (fdial_request_add_header(r, o->headers[i]) < 0)
-            return "--header";
+            return "--header: it takes 'name:value', 32 times at most";
     for (size_t i = 0; i < o->n_subprotocols; i++)
         if (fdial_request_add_subprotocol(r, o->subprotocols[i]) < 0)
-            return "--subprotocol";
+            return "--subprotocol: it takes a word, 8 times at most";
     return NULL;
 }
 

@@ -210,6 +210,8 @@ int sockets_make(const struct socket_options *options, int *ret_fd, char error[S
 
     if (fd < 0)
         return sockets_fail(error, -errno, "cannot make a Unix socket: %s", strerror(errno));
+    if (path[0] == '\0')
+        return sockets_fail(error, -EINVAL, "the path of the socket is empty");
     if (strlen(path) >= sizeof un.sun_path)
         return sockets_fail(error, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes", path,
                             sizeof un.sun_path - 1);
@@ -221,6 +223,8 @@ int sockets_make(const struct socket_options *options, int *ret_fd, char error[S
     }
     if (r == -EADDRINUSE)
         return sockets_fail(error, r, "%s: another daemon listens here", path);
+    if (r == -EEXIST)
+        return sockets_fail(error, r, "%s: is no socket; remove it, or name another path", path);
     if (r < 0)
         return sockets_fail(error, r, "%s: %s", path, strerror(-r));
     *ret_fd = TAKE_FD(fd);

@@ -438,6 +438,17 @@ class Policy(rig.Case):
         self.assertIn("another daemon listens here", done.stderr)
         self.assertEqual(self.ask(daemon, "tcp://127.0.0.1:1").code, 40)
 
+    def test_bad_socket_path(self):
+        file = f"{self.directory()}/file"
+        with open(file, "wb"):
+            pass
+        for path, what in ((file, f"{file}: is no socket; remove it, or name another path"),
+                           ("", "the path of the socket is empty")):
+            done = self.start_second(path)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertIn(f"fdiald: {what}\n", done.stderr)
+        self.assertTrue(os.path.isfile(file))
+
     def test_socket_path_in_use(self):
         directory = self.directory()
         busy = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # accepts nobody, backlog full

@@ -500,6 +500,13 @@ class CliTest(unittest.TestCase):
         self.assertEqual(run.returncode, 2)
         self.assertIn(b"stdout is not a socket", run.stderr)
 
+    def test_bad_values(self):
+        for option, value, takes in (("--tls-name", "a b", "a host name or an address"),
+                                     ("--header", "X", "'name:value', 32 times at most"),
+                                     ("--subprotocol", "a b", "a word, 8 times at most")):
+            self.expect(self.fdial("check", option, value, "wss://host.test"), 2,
+                        f"fdial: wss://host.test: request: bad value of {option}: it takes {takes}\n")
+
     def test_explain(self):
         out = self.expect(self.fdial("explain", "https://host.test"), 0, "")
         self.assertEqual(out, b"client: uid 7 unit ci.service\nrule: ci\nplan: resolve > connect > handoff\n")
@@ -508,6 +515,8 @@ class CliTest(unittest.TestCase):
         self.assertEqual(out, b"client: uid 7\n")
         self.expect(self.fdial("explain", "--as", "bob", "https://host.test"), 4,
                     "fdial: https://host.test: policy: denied by policy: as bob\n")
+        self.expect(self.fdial("explain", "--as", "", "https://host.test"), 2,
+                    "fdial: https://host.test: request: --as takes a user's name or number\n")
 
     def test_status(self):
         self.assertEqual(self.expect(self.fdial("status"), 0, ""),
