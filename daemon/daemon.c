@@ -107,6 +107,25 @@ static void warn_of_reporting(const struct config *config)
         log_warning("rules that only report, and let through what no rule allows: %u", n);
 }
 
+/* A name is easily misspelt, and such a rule allows nothing. */
+static void warn_of_absent_sockets(const struct daemon *d, const struct config *config)
+{
+    const struct rule *first = NULL;
+    unsigned n = 0;
+
+    for (size_t i = 0; i < config->n_rules; i++) {
+        const struct rule *rule = &config->rules[i];
+
+        if (sockets_have(&d->sockets, rule->socket))
+            continue;
+        if (n++ == 0)
+            first = rule;
+    }
+    if (n > 0)
+        log_warning("rules for sockets that the daemon does not have: %u, first '%s' for '%s'", n,
+                    first->name, first->socket ? first->socket : CONFIG_SOCKET_DEFAULT);
+}
+
 /* Compared with the start, not with the last reload. */
 static void tell_what_stays(const struct daemon *d, const struct config *config)
 {
@@ -171,6 +190,7 @@ static void reload(struct daemon *d)
         serve_metrics(d, config);
         log_notice("configuration reloaded");
         warn_of_reporting(config);
+        warn_of_absent_sockets(d, config);
         tell_what_stays(d, config);
     }
     sd_notify(0, "READY=1");
@@ -282,6 +302,7 @@ static int run(struct daemon *d)
         log_notice("version " PACKAGE_VERSION ", workers: %u, rules: %zu", d->n_workers,
                    d->shared.config->n_rules);
         warn_of_reporting(d->shared.config);
+        warn_of_absent_sockets(d, d->shared.config);
         sd_notify(0, "READY=1");
         wait_for_end(d, &signals);
         sd_notify(0, "STOPPING=1");

@@ -18,6 +18,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "daemon/policy/config.h"
 #include "proto/cleanup.h"
 #include "proto/wire.h"
 
@@ -59,7 +60,7 @@ static int add(struct sockets *sockets, int fd, const char *name, const char *pa
 /* FileDescriptorName= left out gives the unit's name, or "unknown" without names at all. */
 static bool is_default_name(const char *name)
 {
-    return strcmp(name, "fdial") == 0 || strcmp(name, "fdiald.socket") == 0 ||
+    return strcmp(name, CONFIG_SOCKET_DEFAULT) == 0 || strcmp(name, "fdiald.socket") == 0 ||
            strcmp(name, "unknown") == 0;
 }
 
@@ -271,6 +272,17 @@ int sockets_open(struct sockets *ret, const char *path, bool is_user, char error
     }
     *ret = sockets;
     return 0;
+}
+
+bool sockets_have(const struct sockets *sockets, const char *name)
+{
+    for (size_t i = 0; i < sockets->n; i++) {
+        const char *own = sockets->items[i].name;
+
+        if (own && name ? strcmp(own, name) == 0 : own == name)
+            return true;
+    }
+    return false;
 }
 
 void sockets_close(struct sockets *sockets)

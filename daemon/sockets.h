@@ -25,6 +25,8 @@ struct sockets {
  * -errno with a sentence in error. */
 int sockets_open(struct sockets *ret, const char *path, bool is_user,
                  char error[SOCKETS_ERROR_MAX]);
+/* Whether one is called so; NULL: the default one. */
+bool sockets_have(const struct sockets *sockets, const char *name);
 /* A listening Unix socket of our own. */
 struct socket_options {
     const char *path;

@@ -24,6 +24,7 @@
 #define CONFIG_LIST_MAX       1024 /* values in one list */
 #define CONFIG_STRING_MAX     4096 /* bytes of one value */
 #define CONFIG_TITLE_MAX      64
+#define CONFIG_SOCKET_DEFAULT "fdial"
 #define CONFIG_SOCKET_MAX     255 /* FileDescriptorName=, systemd.socket(5) */
 #define CONFIG_WORKERS_MAX    256
 #define CONFIG_PENDING_MAX    65536

@@ -127,6 +127,8 @@ static int build_socket(const struct section *section, struct rule *rule, char *
                              "'socket' takes the FileDescriptorName= of a socket unit: 1 to %d "
                              "characters without ':'",
                              CONFIG_SOCKET_MAX);
+    if (strcmp(name, CONFIG_SOCKET_DEFAULT) == 0)
+        return 0;
     rule->socket = strdup(name);
     return rule->socket ? 0 : config_fail(-ENOMEM, error, "out of memory");
 }

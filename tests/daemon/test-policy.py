@@ -410,7 +410,7 @@ class Policy(rig.Case):
         origin = self.serve(fdialtest.Echo())
         target = f"tcp://127.0.0.1:{origin.port}"
         daemon = self.start_daemon(
-            rule("agents", socket='"agents"') + rule("other", allow='"tcp://127.0.0.2:*"'),
+            rule("agents", socket='"agents"') + rule("other", socket='"fdial"', allow='"tcp://127.0.0.2:*"'),
             listeners=("fdial", "agents"))
         default, agents = (self.session(daemon, path=daemon.sockets[n]) for n in ("fdial", "agents"))
         self.assertEqual(default.connect(target).code, DENIED)
@@ -420,6 +420,17 @@ class Policy(rig.Case):
         m = agents.explain("tcp://127.0.0.2:1")
         self.assertEqual((m.code, m.text(rig.RULE)), (0, "agents"), m)
         self.assertRegex(m.text(rig.WHO), rf"\Auid {rig.UID} gid \d+.* socket agents\b")
+        self.assertNotIn("does not have", daemon.log())
+
+    def test_rules_for_no_listener(self):
+        rules = rule("agents", socket='"agnets"') + rule("fallback", socket='"others"') + rule("plain")
+        daemon = self.start_daemon(rules)
+        daemon.wait_log("rules for sockets that the daemon does not have: 2, first 'agents' for 'agnets'$")
+        daemon = self.start_daemon(rule("plain"), listeners=("agents",))
+        daemon.wait_log("the daemon does not have: 1, first 'plain' for 'fdial'$")
+        daemon.write_config(rule("agents", socket='"agnets"'))
+        daemon.reload()
+        daemon.wait_log("the daemon does not have: 1, first 'agents' for 'agnets'$")
 
     # ---- life ----
 
