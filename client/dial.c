@@ -12,14 +12,16 @@
 #include "proto/error.h"
 #include "proto/target.h"
 
-static int explain_open(int error, const char *path, struct problem *p)
+static int explain_open(int error, const char *path, bool is_inherited, struct problem *p)
 {
     CLEANUP(freep) char *shown = escape_text(path, strlen(path));
     int status = error == -EACCES ? EXIT_DENIED : EXIT_NO_DAEMON;
 
     switch (-error) {
     case ENOTCONN:
-        problem_set(p, status, "daemon", "no daemon at %s; is fdiald running?", shown);
+        problem_set(p, status, "daemon", "no daemon at %s; %s", shown,
+                    is_inherited ? "a grant ends with its daemon: make another"
+                                 : "is fdiald running?");
         break;
     case EACCES:
         problem_set(p, status, "daemon", "this user may not use %s; is it in the group fdial?",
@@ -59,7 +61,7 @@ static int explain_open(int error, const char *path, struct problem *p)
 int dial_open(const struct options *o, struct fdial **ret, struct problem *ret_problem)
 {
     const char *path = o->socket_path;
-    struct where where;
+    struct where where = {.inherited_fd = -1};
     int r;
 
     r = fdial_open(ret, o->socket_path);
@@ -67,7 +69,7 @@ int dial_open(const struct options *o, struct fdial **ret, struct problem *ret_p
         return EXIT_DONE;
     if (!path)
         path = where_find(&where) < 0 ? "the socket" : where.path[0] ? where.path : where.source;
-    return explain_open(r, path, ret_problem);
+    return explain_open(r, path, where.inherited_fd >= 0, ret_problem);
 }
 
 int dial_check_target(const char *text, char **ret, struct problem *ret_problem)

@@ -194,7 +194,7 @@ class Environment(rig.Case):
     def test_fd_of_nobody(self):
         """Of the right kind: its other end is closed, or says something else."""
         for what, said, pattern, error in (
-                ("closed", None, r"no daemon at \$FDIAL_FD", "ENOTCONN"),
+                ("closed", None, r"no daemon at \$FDIAL_FD; a grant ends with its daemon", "ENOTCONN"),
                 ("empty", b"", r"no daemon at \$FDIAL_FD", "ENOTCONN"),
                 ("text", b"220 mx ESMTP\r\n", "does not speak fdial's protocol", "EPROTO"),
                 ("long", bytes(65536), "does not speak fdial's protocol", "EPROTO")):

@@ -135,7 +135,7 @@ class Grant(fdialtest.Case):
             daemon.stop()
             _, err = process.communicate(b"\n", 60)
         self.assertEqual(process.returncode, 3)
-        self.assertIn(b"no daemon at $FDIAL_FD", err)
+        self.assertIn(b"no daemon at $FDIAL_FD; a grant ends with its daemon", err)
 
     # ---- sandboxes ----
 
