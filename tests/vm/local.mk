@@ -5,7 +5,9 @@ vm_programs = $(vm_test_programs) fdiald fdial
 EXTRA_PROGRAMS += $(vm_test_programs)
 CLEANFILES += $(vm_test_programs)
 
-tests_vm_seal_test_SOURCES = tests/vm/seal-test.c tests/vm/attacks.h
+tests_vm_seal_test_SOURCES = tests/vm/seal-test.c \
+	tests/vm/seal-maker.c tests/vm/seal-maker.h \
+	tests/vm/attacks.h
 tests_vm_heir_test_SOURCES = tests/vm/heir-test.c
 tests_vm_seal_test_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 tests_vm_seal_test_LDADD = $(URING_LIBS)

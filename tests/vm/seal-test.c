@@ -33,20 +33,11 @@
 #include <grp.h>
 
 #include "tests/vm/attacks.h"
+#include "tests/vm/seal-maker.h"
 
 #define HOLDER_UID 65534
 /* As the kernel has it; <netinet/tcp.h> and <linux/tcp.h> exclude each other. */
 #define TCP_STATE_CLOSE 7
-
-/* Orders: a letter for the state of the socket, capital for IPv6. */
-enum order {
-    ORDER_BARE = 'b',
-    ORDER_SEALED = 's',
-    ORDER_FIN = 'f',    /* sealed, then the peer sent FIN */
-    ORDER_RESET = 'r',  /* sealed, then the peer sent RST */
-    ORDER_HELD = 'h',   /* sealed, the peer says nothing */
-    ORDER_MAPPED = 'm', /* sealed, an AF_INET6 socket connected to ::ffff:127.0.0.1 */
-};
 
 static unsigned n_cases, n_failed;
 
@@ -78,36 +69,6 @@ static void expect_refusal(const char *what, int result)
     report(result < 0, "%s: %s", what, result < 0 ? strerrorname_np(-result) : "success");
 }
 
-static int check(int result, const char *what)
-{
-    if (result < 0) {
-        printf("Bail out! %s: %s\n", what, strerror(errno));
-        exit(99);
-    }
-    return result;
-}
-
-/* ---- addresses ---- */
-
-static socklen_t loopback(struct sockaddr_storage *ret, int family, uint16_t port, bool is_mapped)
-{
-    *ret = (struct sockaddr_storage){.ss_family = family};
-    if (family == AF_INET) {
-        struct sockaddr_in *in = (void *)ret;
-
-        in->sin_port = htons(port);
-        in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        return sizeof(*in);
-    }
-    struct sockaddr_in6 *in6 = (void *)ret;
-
-    in6->sin6_port = htons(port);
-    in6->sin6_addr = in6addr_loopback;
-    if (is_mapped)
-        check(inet_pton(AF_INET6, "::ffff:127.0.0.1", &in6->sin6_addr) - 1, "inet_pton");
-    return sizeof(*in6);
-}
-
 /* "ping" there and back. */
 static int try_echo(int fd)
 {
@@ -122,120 +83,6 @@ static int try_echo(int fd)
     if (recv(fd, buf, sizeof(buf), MSG_WAITALL) != 4)
         return -EIO;
     return memcmp(buf, "ping", 4) ? -EPROTO : 0;
-}
-
-/* ---- the maker ---- */
-
-static int make_listener(int family, uint16_t port, uint16_t *ret_port)
-{
-    struct sockaddr_storage sa;
-    socklen_t n = loopback(&sa, family, port, false);
-    int one = 1, fd = check(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    check(bind(fd, (void *)&sa, n), "bind");
-    check(listen(fd, 16), "listen");
-    check(getsockname(fd, (void *)&sa, &n), "getsockname");
-    *ret_port = ntohs(family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
-                                        : ((struct sockaddr_in6 *)&sa)->sin6_port);
-    return fd;
-}
-
-/* Echoes until it is killed; one process a connection. They end with their parent. */
-static void serve_echo(int listener)
-{
-    signal(SIGCHLD, SIG_IGN);
-    for (;;) {
-        char buf[512];
-        ssize_t n;
-        int fd = check(accept(listener, NULL, NULL), "accept");
-
-        if (fork() == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
-                if (send(fd, buf, (size_t)n, MSG_NOSIGNAL) != n)
-                    break;
-            _exit(0);
-        }
-        close(fd);
-    }
-}
-
-static void fork_echo(int listener)
-{
-    if (check(fork(), "fork") == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        serve_echo(listener);
-    }
-}
-
-struct maker {
-    int listener_v4, listener_v6; /* accepted by us, for FIN and RST */
-    uint16_t port_v4, port_v6;
-    uint16_t echo_v4, echo_v6; /* served */
-};
-
-static int make_socket(const struct maker *m, enum order order, int family)
-{
-    bool is_ours = order == ORDER_FIN || order == ORDER_RESET || order == ORDER_HELD;
-    bool is_v4 = family == AF_INET || order == ORDER_MAPPED;
-    uint16_t port = is_ours ? (is_v4 ? m->port_v4 : m->port_v6) : is_v4 ? m->echo_v4 : m->echo_v6;
-    struct linger none = {.l_onoff = 1, .l_linger = 0};
-    struct sockaddr_storage sa;
-    socklen_t n = loopback(&sa, family, port, order == ORDER_MAPPED);
-    int fd = check(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-
-    check(connect(fd, (void *)&sa, n), "connect");
-    if (order != ORDER_BARE)
-        check(setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", 3), "TCP_ULP");
-    if (!is_ours)
-        return fd;
-
-    int peer = check(accept(is_v4 ? m->listener_v4 : m->listener_v6, NULL, NULL), "accept");
-
-    if (order == ORDER_HELD)
-        return fd; /* and keep the peer */
-    if (order == ORDER_RESET)
-        setsockopt(peer, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
-    close(peer);
-    struct pollfd p = {.fd = fd, .events = POLLIN | POLLRDHUP};
-
-    check(poll(&p, 1, 5000) - 1, "poll for the peer's end");
-    return fd;
-}
-
-static void send_fd(int over, int fd)
-{
-    union {
-        struct cmsghdr head;
-        char buf[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    char byte = 0;
-    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control.buf,
-        .msg_controllen = sizeof(control.buf),
-    };
-
-    control.head.cmsg_level = SOL_SOCKET;
-    control.head.cmsg_type = SCM_RIGHTS;
-    control.head.cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
-    check((int)sendmsg(over, &msg, MSG_NOSIGNAL), "sendmsg");
-    close(fd);
-}
-
-static void run_maker(const struct maker *m, int over)
-{
-    char order;
-
-    while (recv(over, &order, 1, 0) == 1) {
-        bool is_v6 = order >= 'A' && order <= 'Z';
-
-        send_fd(over, make_socket(m, (enum order)(order | 0x20), is_v6 ? AF_INET6 : AF_INET));
-    }
 }
 
 /* ---- the holder ---- */
@@ -501,22 +348,17 @@ int main(int argc, char **argv)
 {
     struct maker m;
     struct holder h;
-    int echo_v4, echo_v6, pair[2], status;
+    int pair[2], status;
 
     if (argc == 3 && !strcmp(argv[1], "--fd"))
         return attack_given(atoi(argv[2]));
     if (argc == 3 && !strcmp(argv[1], "--serve"))
-        serve_echo(make_listener(AF_INET, (uint16_t)atoi(argv[2]), &m.echo_v4));
+        maker_serve_echo((uint16_t)atoi(argv[2]));
     if (argc != 1)
         return 2;
     printf("1..%u\n", CHECKS);
     fflush(stdout);
-    m.listener_v4 = make_listener(AF_INET, 0, &m.port_v4);
-    m.listener_v6 = make_listener(AF_INET6, 0, &m.port_v6);
-    echo_v4 = make_listener(AF_INET, 0, &m.echo_v4);
-    echo_v6 = make_listener(AF_INET6, 0, &m.echo_v6);
-    fork_echo(echo_v4);
-    fork_echo(echo_v6);
+    maker_init(&m);
     loopback(&h.elsewhere_v4, AF_INET, m.echo_v4, false);
     loopback(&h.elsewhere_v6, AF_INET6, m.echo_v6, false);
     check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
@@ -530,7 +372,7 @@ int main(int argc, char **argv)
         exit(run_holder(&h));
     }
     close(pair[1]);
-    run_maker(&m, pair[0]);
+    maker_run(&m, pair[0]);
     check(waitpid(pid, &status, 0), "waitpid");
     return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
 }
