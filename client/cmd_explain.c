@@ -6,11 +6,6 @@
 #include "client/dial.h"
 #include "proto/cleanup.h"
 
-static void session_closep(struct fdial **d)
-{
-    fdial_close(*d);
-}
-
 static void print_line(const char *key, const char *value)
 {
     printf("%s: ", key);
@@ -46,8 +41,7 @@ static int explain(struct fdial *d, const char *target, const struct options *o,
     if (r == -EINVAL) /* the target was looked at before */
         return report_error(EXIT_USAGE, subject, "request: --as takes a user's name or number");
     if (r < 0)
-        return report_error(r == -ENOTCONN ? EXIT_NO_DAEMON : EXIT_CONNECTION, subject,
-                            "daemon: %s", strerror(-r));
+        return report_error(exit_status_of(r), subject, "daemon: %s", strerror(-r));
     if (*who)
         print_line("client", who);
     if (error < 0)

@@ -14,11 +14,6 @@
 #include "client/run.h"
 #include "proto/cleanup.h"
 
-static void session_closep(struct fdial **d)
-{
-    fdial_close(*d);
-}
-
 /* Several patterns may follow one --allow, so only "--" tells where they end. */
 static int find_separator(int argc, char **argv)
 {
@@ -28,27 +23,10 @@ static int find_separator(int argc, char **argv)
     return argc;
 }
 
-static int status_of(int error)
-{
-    switch (-error) {
-    case ENOTCONN:
-        return EXIT_NO_DAEMON;
-    case EACCES:
-        return EXIT_DENIED;
-    case EINVAL:
-    case E2BIG:
-    case EMSGSIZE:
-        return EXIT_USAGE;
-    case ETIMEDOUT:
-        return EXIT_TIMEOUT;
-    }
-    return EXIT_CONNECTION;
-}
-
 static int report_refusal(const struct fdial *d, int error)
 {
     struct problem problem;
-    int status = status_of(error);
+    int status = exit_status_of(error);
 
     if (*fdial_message(d))
         problem_set(&problem, status, "request", "%s", fdial_message(d));

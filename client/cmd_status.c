@@ -10,11 +10,6 @@
 
 #define NUMBER_DIGITS_MAX 18 /* fits json_int_t */
 
-static void session_closep(struct fdial **d)
-{
-    fdial_close(*d);
-}
-
 /* Plain decimal numbers become numbers, all else strings. */
 static json_t *value_to_json(const char *value)
 {
@@ -80,10 +75,7 @@ int cmd_status(const struct command *command, int argc, char **argv)
         return report("status", &problem);
     r = o.is_openmetrics ? fdial_metrics(d, &lines) : fdial_status(d, &lines);
     if (r < 0)
-        return report_error(r == -ENOTCONN ? EXIT_NO_DAEMON
-                            : r == -EACCES ? EXIT_DENIED
-                                           : EXIT_CONNECTION,
-                            "status", "daemon: %s", strerror(-r));
+        return report_error(exit_status_of(r), "status", "daemon: %s", strerror(-r));
     if (o.is_openmetrics)
         r = fputs(lines, stdout);
     else if (o.is_json)

@@ -158,10 +158,8 @@ static int await_result(struct dial *dial, const struct fdial_request *request, 
         return EXIT_TIMEOUT;
     }
     if (r < 0) {
-        int status = r == -ENOTCONN ? EXIT_NO_DAEMON : EXIT_CONNECTION;
-
-        problem_set(p, status, "daemon", "%s", strerror(-r));
-        return status;
+        problem_set(p, exit_status_of(r), "daemon", "%s", strerror(-r));
+        return p->status;
     }
     if (fdial_result_error(dial->result) < 0) {
         problem_from_result(p, dial->result);

@@ -12,6 +12,12 @@ struct dial {
     struct fdial_result *result; /* may be there on failure too, to tell about it */
 };
 
+/* For CLEANUP(). */
+static inline void session_closep(struct fdial **session)
+{
+    fdial_close(*session);
+}
+
 /* 0 with an open session, or the exit status with the problem. */
 int dial_open(const struct options *o, struct fdial **ret, struct problem *ret_problem);
 /* Converts and checks the target's text: 0 or EXIT_USAGE. Malloc'd. */

@@ -24,9 +24,9 @@ void problem_set(struct problem *p, int status, const char *stage, const char *f
     va_end(args);
 }
 
-static int status_of(const struct fdial_result *r)
+int exit_status_of(int error)
 {
-    switch (-fdial_result_error(r)) {
+    switch (-error) {
     case EACCES:
         return EXIT_DENIED;
     case EKEYREJECTED:
@@ -34,13 +34,23 @@ static int status_of(const struct fdial_result *r)
     case ETIMEDOUT:
         return EXIT_TIMEOUT;
     case EINVAL:
+    case E2BIG:
+    case EMSGSIZE:
         return EXIT_USAGE;
     case ENOTCONN:
         return EXIT_NO_DAEMON;
     case EPERM:
         return EXIT_PROXY;
     }
-    return fdial_result_stage(r) == FDIAL_STAGE_PROXY ? EXIT_PROXY : EXIT_CONNECTION;
+    return EXIT_CONNECTION;
+}
+
+static int status_of(const struct fdial_result *r)
+{
+    int status = exit_status_of(fdial_result_error(r));
+
+    return status == EXIT_CONNECTION && fdial_result_stage(r) == FDIAL_STAGE_PROXY ? EXIT_PROXY
+                                                                                   : status;
 }
 
 void problem_from_result(struct problem *p, const struct fdial_result *r)

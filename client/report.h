@@ -20,6 +20,8 @@ struct problem {
 
 void problem_set(struct problem *p, int status, const char *stage, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Of a negative errno of the library. */
+int exit_status_of(int error);
 /* From a result that has an error. */
 void problem_from_result(struct problem *p, const struct fdial_result *r);
 
