@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/cleanup.h"
 #include "proto/target.h"
 
 _Static_assert(FDIAL_TARGET_MAX == TARGET_MAX, "the header's limits are the protocol's");

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "proto/cleanup.h"
-
 #define SLOTS_MIN 16
 
 static size_t slot_of(const struct pending *p, uint64_t id)

@@ -19,7 +19,6 @@
 #include "daemon/conn/seal.h"
 #include "daemon/metrics_server.h"
 #include "daemon/worker.h"
-#include "proto/cleanup.h"
 
 #define WORKERS_MAX 256
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "daemon/front/metrics.h"
-#include "proto/cleanup.h"
 
 #define BACKLOG      64
 #define PATH         "/metrics"

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/cleanup.h"
-
 struct stats_table {
     pthread_mutex_t mutex;
     struct stats *first;

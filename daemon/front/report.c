@@ -7,7 +7,6 @@
 
 #include "daemon/front/identity.h"
 #include "daemon/front/request.h"
-#include "proto/cleanup.h"
 
 static void send_explained(struct peer *peer, uint64_t id, const struct message_explained *m)
 {

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/base/log.h"
 #include "daemon/front/identity.h"
 #include "daemon/front/user.h"
 #include "proto/cleanup.h"

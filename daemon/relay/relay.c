@@ -17,8 +17,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proto/cleanup.h"
-
 static void up_done(struct op *op, int res, uint32_t flags);
 static void hang_up_done(struct op *op, int res, uint32_t flags);
 static void down_done(struct op *op, int res, uint32_t flags);

@@ -5,7 +5,6 @@
 #include "daemon/ring/internal.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
