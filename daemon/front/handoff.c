@@ -144,7 +144,7 @@ static void discard_relays(struct request *request)
     struct list *node;
 
     while ((node = list_pop(&request->relays)))
-        relays_discard(container_of(node, struct front_relay, node));
+        relays_free(container_of(node, struct front_relay, node));
 }
 
 static void start_relays(struct request *request)

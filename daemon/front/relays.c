@@ -62,7 +62,7 @@ int relays_new(struct front_relay **ret, const struct request *request, struct c
     return 0;
 }
 
-static void front_relay_free(struct front_relay *r)
+void relays_free(struct front_relay *r)
 {
     list_remove(&r->node);
     list_remove(&r->peer_node);
@@ -72,11 +72,6 @@ static void front_relay_free(struct front_relay *r)
     identity_unref(r->identity);
     stats_put(r->stats);
     free(r);
-}
-
-void relays_discard(struct front_relay *r)
-{
-    front_relay_free(r);
 }
 
 void relays_start(struct front_relay *r, struct peer *peer, uint8_t index)
@@ -116,7 +111,7 @@ static void relay_ended(struct relay *relay)
     stats_add(r->stats, stats_of_relay_end(relay->end), 1);
     audit_relay_ended(r);
     tell_peer(r);
-    front_relay_free(r);
+    relays_free(r);
 }
 
 void relays_forget_peer(struct peer *peer)

@@ -29,8 +29,8 @@ struct request;
  */
 int relays_new(struct front_relay **ret, const struct request *request, struct channel *channel,
                struct charge *charge, int *ret_client_fd);
-/* For one that was never started. */
-void relays_discard(struct front_relay *r);
+/* For one that was never started: the others free themselves when they have ended. */
+void relays_free(struct front_relay *r);
 /* From now on the client has it. */
 void relays_start(struct front_relay *r, struct peer *peer, uint8_t index);
 void relays_forget_peer(struct peer *peer);
