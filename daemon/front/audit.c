@@ -103,6 +103,11 @@ void audit_deinit(struct front *front)
 
 /* ---- the records ---- */
 
+bool audit_is_by_grant(const struct peer *peer)
+{
+    return peer->narrowing && peer->holder.has_sender;
+}
+
 static void begin(struct log_record *record, enum log_level level, const char *event, pid_t pid,
                   const struct identity *who)
 {
@@ -121,7 +126,7 @@ static void begin_peer(struct log_record *record, enum log_level level, const ch
 {
     identity_read_cgroup(peer->identity, &peer->holder);
     begin(record, level, event, peer->holder.pid, peer->identity);
-    if (peer->narrowing && peer->holder.has_sender)
+    if (audit_is_by_grant(peer))
         log_record_add(record, "holder_uid", "%u", peer->holder.sender.uid);
 }
 
@@ -275,6 +280,8 @@ void audit_relay_ended(const struct front_relay *r)
     if (!may_log(r->user, LOG_LEVEL_INFO))
         return;
     begin(&record, LOG_LEVEL_INFO, "relay-ended", r->pid, r->identity);
+    if (r->is_by_grant)
+        log_record_add(&record, "holder_uid", "%u", r->holder_uid);
     log_record_add(&record, "request", "%" PRIu64, r->id);
     log_record_add(&record, "index", "%u", r->index);
     log_record_add(&record, "target", "%s", r->target);

@@ -40,5 +40,7 @@ void audit_failed(struct peer *peer, uint64_t id, struct text target, const stru
 /* n connections were handed over. */
 void audit_connected(const struct request *request, size_t n);
 void audit_relay_ended(const struct front_relay *relay);
+/* Whether somebody speaks for the session's user, and is known. */
+bool audit_is_by_grant(const struct peer *peer);
 void audit_granted(struct peer *peer, const struct narrowing *narrowing);
 void audit_dropped(struct peer *peer, enum error_code code, const char *detail);

@@ -22,6 +22,8 @@ static void keep(struct front_relay *r, const struct request *request)
     r->user = user_ref(request->peer->user);
     r->identity = identity_ref(request->peer->identity);
     r->pid = request->peer->holder.pid;
+    r->is_by_grant = audit_is_by_grant(request->peer);
+    r->holder_uid = request->peer->holder.sender.uid;
     r->stats = stats_ref(request->route.rule->stats);
     r->id = request->id;
     target_format(&request->params.target, target);

@@ -15,6 +15,8 @@ struct front_relay {
     struct user *user;
     struct identity *identity;
     pid_t pid; /* who asked for it */
+    bool is_by_grant;
+    uid_t holder_uid; /* by a grant: who that is */
     struct stats *stats;
     uint64_t start_us;
     uint64_t id;

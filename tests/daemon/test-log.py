@@ -163,6 +163,21 @@ class Log(rig.Case):
         self.assertEqual((inner["uid"], inner["pid"], inner["holder_uid"], inner["count"], inner["level"]),
                          (str(rig.UID), pid, str(other), "1", "2"))
 
+    def test_relay_of_a_grant(self):
+        daemon = self.start()
+        other = fdialtest.CLIENT_UID if fdialtest.is_root() else rig.UID
+        with contextlib.closing(rig.Session(daemon.socket)) as maker, \
+                contextlib.closing(maker.grant(self.target)) as grant:
+            def use():
+                with contextlib.closing(grant.open()) as s:
+                    for fd in s.connect(self.target, handover=rig.RELAY).fds:
+                        os.close(fd)
+                    return os.getpid()
+
+            pid = fdialtest.call_as(use, uid=other)
+            ended, = self.events(daemon, "relay-ended")
+        self.assertEqual((ended["uid"], ended["pid"], ended["holder_uid"]), (str(rig.UID), pid, str(other)))
+
     def test_dropped(self):
         daemon = self.start()
         with contextlib.closing(rig.Session(daemon.socket)) as s:
