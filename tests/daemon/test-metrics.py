@@ -245,7 +245,7 @@ class Metrics(rig.Case):
         with open(self.path, "w", encoding="ascii") as f:
             f.write("precious")
         third = self.start()
-        self.assertIn(f"metrics: {self.path}: File exists", third.log())
+        self.assertIn(f"metrics: {self.path}: is no socket; remove it", third.log())
         self.use(third)
         third.stop()
         self.assertEqual(os.path.getsize(self.path), 8)
