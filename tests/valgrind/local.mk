@@ -10,15 +10,13 @@ CLEANFILES += tests/valgrind/fdiald
 tests_valgrind_fdiald_SOURCES = daemon/main.c
 tests_valgrind_fdiald_LDADD = libdaemon.la libring_fault.la
 
-valgrind_programs = $(filter-out tests/unit/test-holder,$(filter tests/unit/%,$(check_PROGRAMS)))
-
 # Not as prerequisites: `all` is a make of its own, and the two would build the same at once.
 check-valgrind:
 	@test -n '$(MEMCHECK_CFLAGS)' || { echo 'no valgrind/memcheck.h when configure ran' >&2; exit 1; }
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) all-am tests/valgrind/fdiald
 	$(AM_V_at)FDIAL_VALGRIND='$(VALGRIND_COMMAND)' FDIAL_SLOW=1 \
 		$(MAKE) $(AM_MAKEFLAGS) check TEST_SUITE_LOG=tests/valgrind/suite.log \
-		TESTS='$(valgrind_programs) tests/valgrind/daemon.py'
+		TESTS='$(filter-out %/test-holder,$(filter tests/unit/%,$(check_PROGRAMS))) tests/valgrind/daemon.py'
 .PHONY: check-valgrind
 
 EXTRA_DIST += tests/lib/valgrind.h tests/valgrind/daemon.py tests/valgrind/valgrind.supp
