@@ -166,16 +166,32 @@ static void end_unheard(struct request *request, const struct failure *failure)
     request_free(request);
 }
 
+/* The connections are lost; that at least can be said where only the fds could not be sent. */
+static void result_lost(struct request *request, int error)
+{
+    char target[TARGET_TEXT_MAX];
+    struct failure failure;
+
+    discard_relays(request);
+    if (!outgoing_can_go_on(-error)) {
+        failure_set(&failure, ERROR_HANDOFF_FAILED, error);
+        end_unheard(request, &failure);
+        return;
+    }
+    failure_format(&failure, ERROR_NO_RESOURCES, error, "too many connections wait to be taken");
+    failure.stage = STAGE_HANDOFF;
+    target_format(&request->params.target, target);
+    send_failure(request->peer, request->id, &failure, text_of(target), request);
+    request_free(request);
+}
+
 static void result_sent(struct outgoing *out, int res)
 {
     struct request *request = out->owner;
     bool is_relay = !list_is_empty(&request->relays);
-    struct failure failure;
 
     if (res < 0) {
-        discard_relays(request);
-        failure_set(&failure, ERROR_HANDOFF_FAILED, -res);
-        end_unheard(request, &failure);
+        result_lost(request, -res);
         return;
     }
     stats_add(request->route.rule->stats, is_relay ? STAT_CONNECTED_RELAY : STAT_CONNECTED_TCP,

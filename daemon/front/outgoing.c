@@ -53,6 +53,13 @@ struct outgoing *outgoing_free(struct outgoing *out)
     return NULL;
 }
 
+/* EPIPE, ECONNRESET: gone. But ETOOMANYREFS (unix(7)) may be due to others: the fds that wait in
+ * sockets count together for all whom the daemon's user sends some. */
+bool outgoing_can_go_on(int res)
+{
+    return res >= 0 || res == -ETOOMANYREFS;
+}
+
 static void outgoing_done(struct op *op, int res, uint32_t flags);
 
 static void start_sending(struct outgoing *out)
@@ -108,8 +115,7 @@ static void outgoing_done(struct op *op, int res, uint32_t flags)
         peer->n_queued--;
         start_sending(container_of(next, struct outgoing, node));
     }
-    /* EPIPE, ECONNRESET: gone. ETOOMANYREFS: it does not take the fds it is sent. */
-    if (res < 0 || (was_last_word && peer->n_sending == 0))
+    if (!outgoing_can_go_on(res) || (was_last_word && peer->n_sending == 0))
         peer_close(peer);
 }
 

@@ -73,6 +73,8 @@ struct outgoing *outgoing_free(struct outgoing *out);
 /* Sends it, now or when there is room; `sent` may be called from inside when the peer is closing.
  */
 void peer_send(struct outgoing *out);
+/* Whether the session goes on after a message was sent with this result. */
+bool outgoing_can_go_on(int res);
 /* Whether one more may wait, besides results; if not, the peer does not read. */
 bool peer_has_room(const struct peer *peer);
 /* The same for messages without fds and owner; without memory, or for a peer that does not read,

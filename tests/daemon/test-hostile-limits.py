@@ -2,6 +2,7 @@
 answers that nobody fetches; and ends that come in an unusual order."""
 # time-limit: 180
 import contextlib
+import os
 import re
 import socket
 import threading
@@ -9,9 +10,10 @@ import time
 
 import fdialtest
 import rig
-from rig import attr, message
+from rig import attr, message, u32
 
-BAD_MESSAGE, OVER_LIMIT = 1, 7
+BAD_MESSAGE, OVER_LIMIT, NO_RESOURCES = 1, 7, 8
+FDS_MAX = 256     # of a daemon that may have few
 HELLO_TIMEOUT_S = 30
 N_NAMES = 4500    # more than a worker looks up at the same time
 N_SESSIONS = 50   # with 4000 answers each some 150 MB, if nobody minds
@@ -113,6 +115,35 @@ class HostileLimits(rig.Case):
             for _ in range(FILL_MAX >> 16):
                 connection.sendall(bytes(1 << 16))
             self.fail("it was all taken")
+
+    def test_fds_that_nobody_takes(self):
+        """The kernel counts them for all clients together, unless the daemon is privileged: who gets
+        none because of another is told so, and may try again."""
+        fdialtest.need_root()
+        fdialtest.need_command("prlimit")
+        daemon = self.start_daemon(
+            "workers = 1\n" + rig.rule(), uid=fdialtest.CLIENT_UID,
+            wrapper=["prlimit", f"--nofile={FDS_MAX}:{FDS_MAX}"])
+        os.chmod(daemon.socket, 0o666)
+        state = rig.State(daemon)
+        hostile, other = self.session(daemon), self.session(daemon)
+        for i in range(FDS_MAX // 64 + 1):
+            hostile.submit(self.target, u32(rig.COUNT, 64), handover=rig.TCP)
+            fdialtest.wait_until(
+                lambda n=i + 1: daemon.log().count("event=connected") == n, rig.WAIT_S, "connections")
+        for _ in range(2):
+            m = other.connect(self.target)
+            self.assertEqual((m.code, m.stage, m.fds), (NO_RESOURCES, "handoff", []), m)
+        hostile.close()
+        fdialtest.wait_until(lambda: self.has_one(other), rig.WAIT_S, "a connection")
+        other.close()
+        state.check()
+
+    def has_one(self, session):
+        m = session.connect(self.target)
+        for fd in m.fds:
+            os.close(fd)
+        return m.code == 0
 
     def test_relays_to_those_who_never_read(self):
         """A client leaves in mid-transfer what it sends to an origin that never reads: the daemon cannot
