@@ -407,6 +407,18 @@ class HostileClient(rig.Case):
         os.close(r)
         os.close(w)
 
+    def test_effective_user_of_another_time(self):
+        """The kernel attaches real ids, so this one cannot be told; the protocol's text says so."""
+        fdialtest.need_root()
+
+        def change():
+            s = rig.Session(self.daemon.socket)
+            os.seteuid(fdialtest.CLIENT_UID)
+            return s.connect("tcp://127.0.0.1:1").code
+
+        as_root = self.session(self.daemon).connect("tcp://127.0.0.1:1").code
+        self.assertEqual(fdialtest.call_as(change), str(as_root))
+
     def test_flood_of_sessions(self):
         """Sessions that never say hello: one user gets a bounded number, others are served on."""
         fdialtest.need_root()
