@@ -65,6 +65,7 @@ libdaemon_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(CONFUSE_C
 libdaemon_la_LIBADD = libproto.la $(OPENSSL_LIBS) $(CARES_LIBS) $(CONFUSE_LIBS) $(SYSTEMD_LIBS) \
 	$(MICROHTTPD_LIBS) -lpthread
 
+include daemon/dialog/local.mk
 include daemon/tls/local.mk
 include daemon/resolve/local.mk
 include daemon/policy/local.mk

@@ -53,6 +53,7 @@ enum stage {
     X(CONNECT_FAILED, 45, CONNECT, EIO, "cannot connect")                                          \
     X(PROXY_AUTH, 50, PROXY, EPERM, "proxy refused the credentials")                               \
     X(PROXY_REFUSED, 51, PROXY, ECONNREFUSED, "proxy refused the connection")                      \
+    X(PROXY_PROTOCOL, 52, PROXY, EPROTO, "proxy broke the protocol")                               \
     X(TLS_NOT_TLS, 60, TLS, EPROTO, "peer does not speak TLS")                                     \
     X(TLS_PROTOCOL, 61, TLS, EPROTO, "TLS protocol error")                                         \
     X(TLS_ALERT, 62, TLS, EPROTO, "peer sent a TLS alert")                                         \
@@ -69,6 +70,11 @@ enum stage {
     X(CERT_BAD_SIGNATURE, 77, TLS, EKEYREJECTED, "certificate signature is wrong")                 \
     X(CERT_REVOKED, 78, TLS, EKEYREJECTED, "certificate was revoked")                              \
     X(CERT_NOT_TRUSTED, 79, TLS, EKEYREJECTED, "certificate is not trusted")                       \
+    X(UPGRADE_REFUSED, 80, UPGRADE, ECONNREFUSED, "server refused the upgrade")                    \
+    X(UPGRADE_PROTOCOL, 81, UPGRADE, EPROTO, "server broke the protocol of the upgrade")           \
+    X(STARTTLS_REFUSED, 85, STARTTLS, ECONNREFUSED, "server refused STARTTLS")                     \
+    X(STARTTLS_PROTOCOL, 86, STARTTLS, EPROTO, "server broke the protocol before TLS")             \
+    X(STARTTLS_INJECTION, 87, STARTTLS, EPROTO, "data in the clear behind STARTTLS")               \
     X(HANDOFF_KIND, 90, HANDOFF, EOPNOTSUPP, "cannot hand over as asked")                          \
     X(HANDOFF_FAILED, 91, HANDOFF, EIO, "cannot hand over")
 

@@ -37,6 +37,7 @@ include tests/lib/local.mk
 include tests/unit/client-scripts.mk
 
 if HAVE_CHECK
+include tests/dialog/local.mk
 include tests/unit/core.mk
 include tests/unit/resolve.mk
 include tests/unit/tls.mk

@@ -1,0 +1,90 @@
+/* A protocol that is spoken on a connection before it is handed over: with a proxy, for STARTTLS,
+ * for the WebSocket upgrade, or a PROXY header. Sans I/O: a dialog says what it wants next, and is
+ * told what came of it. It sees no socket, ring, clock or log, and it never wants a byte behind the
+ * last one of its protocol, because that is the client's.
+ *
+ * Whoever carries it out (conn/step_dialog.c, and the tests' conversations) looks at `want` and
+ *     DIALOG_SEND        sends all of `out`, then calls dialog_sent()
+ *     DIALOG_RECV_EXACT  takes exactly `n` bytes (1…) from the connection, then dialog_received()
+ *     DIALOG_RECV_LINE   takes all to the first LF, `n` bytes at most, likewise
+ *     DIALOG_RECV_HEAD   takes all to the first empty line, ended by LF or CRLF, likewise
+ *     DIALOG_RECONNECT   connects anew to the same peer, then calls dialog_reconnected()
+ *     DIALOG_DONE        goes on with the next step
+ *     DIALOG_FAILED      reports `failure`; the connection is closed
+ * or, where that is not possible, calls dialog_broken(). All these calls are made with nothing else
+ * of the dialog on the stack, and `want` has changed, or is to be looked at again, after each. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/base/failure.h"
+#include "proto/message.h"
+
+#define DIALOG_HEAD_MAX 65536 /* bytes of a head or of what is received at once */
+
+enum dialog_want {
+    DIALOG_SEND,
+    DIALOG_RECV_EXACT,
+    DIALOG_RECV_LINE,
+    DIALOG_RECV_HEAD,
+    DIALOG_RECONNECT,
+    DIALOG_DONE,
+    DIALOG_FAILED,
+};
+
+enum dialog_break {
+    DIALOG_CLOSED,   /* the peer closed before it said all that was wanted */
+    DIALOG_RESET,    /* or it did so with a reset */
+    DIALOG_TOO_LONG, /* no end of the line or head within `n` bytes */
+    DIALOG_INJECTED, /* there is more behind the end of a dialog whose type forbids it */
+};
+
+struct dialog;
+
+struct dialog_type {
+    const char *name;        /* the protocol's, for people: "socks5" */
+    enum stage stage;        /* where its failures belong */
+    enum error_code unclear; /* the code for a peer that breaks the protocol */
+    bool is_last_word_ours;  /* when it is done, nothing more may have come: TLS starts with us */
+    void (*sent)(struct dialog *dialog); /* NULL: never sends */
+    void (*received)(struct dialog *dialog, const uint8_t *data,
+                     size_t n);                 /* NULL: never receives */
+    void (*reconnected)(struct dialog *dialog); /* NULL: never wants it */
+    void (*deinit)(struct dialog *dialog);      /* NULL: nothing to free */
+};
+
+/* Embedded first in each protocol's own structure, whose …_init() calls dialog_init() and sets the
+ * first want. */
+struct dialog {
+    const struct dialog_type *type;
+    enum dialog_want want;
+    size_t n;           /* for DIALOG_RECV_… */
+    const uint8_t *out; /* for DIALOG_SEND: n_out bytes, the dialog's own */
+    size_t n_out;
+    struct failure failure; /* for DIALOG_FAILED */
+    struct text response;   /* what the client is told of the peer's words; data NULL: nothing. The
+                             * dialog's own. */
+    bool is_response_clear; /* it came before TLS, so anybody may have said it */
+};
+
+void dialog_deinit(struct dialog *dialog);
+
+/* For the one who carries it out. */
+void dialog_sent(struct dialog *dialog);
+void dialog_received(struct dialog *dialog, const uint8_t *data, size_t n);
+void dialog_reconnected(struct dialog *dialog);
+void dialog_broken(struct dialog *dialog, enum dialog_break how);
+
+/* For the protocols. */
+void dialog_init(struct dialog *dialog, const struct dialog_type *type);
+void dialog_want_send(struct dialog *dialog, const void *data, size_t n);
+void dialog_want_exact(struct dialog *dialog, size_t n);
+void dialog_want_line(struct dialog *dialog, size_t max);
+void dialog_want_head(struct dialog *dialog, size_t max);
+void dialog_want_reconnect(struct dialog *dialog);
+void dialog_done(struct dialog *dialog);
+/* What the peer said goes into the detail escaped (failure_format() does it) and never with a
+ * secret. */
+void dialog_fail(struct dialog *dialog, enum error_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));

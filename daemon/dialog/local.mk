@@ -1,0 +1,2 @@
+libdaemon_la_SOURCES += \
+	daemon/dialog/dialog.c daemon/dialog/dialog.h

@@ -1,0 +1,297 @@
+/* The peer of a dialog is a stream of bytes, of which it may take what it asks for. In a strict run
+ * the peer says its next words only when it has heard what it waits for, and compares that to the
+ * letter; in a loose one (bytes changed, fuzzing) it does not listen. */
+#include "tests/dialog/conversation.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/cleanup.h"
+
+struct peer_words {
+    const uint8_t *data;
+    size_t n;
+    size_t next;
+};
+
+/* How many bytes the want takes of what there is; 0: there is not enough. */
+static size_t measure(const struct dialog *d, const struct peer_words *words,
+                      enum dialog_break *ret_break)
+{
+    const uint8_t *start = words->data + words->next;
+    size_t n = words->n - words->next, line = 0;
+
+    *ret_break = DIALOG_CLOSED;
+    if (d->want == DIALOG_RECV_EXACT)
+        return n >= d->n ? d->n : 0;
+    for (size_t i = 0; i < n && i < d->n; i++) {
+        if (start[i] != '\n')
+            continue;
+        if (d->want == DIALOG_RECV_LINE || i == line || (i == line + 1 && start[line] == '\r'))
+            return i + 1;
+        line = i + 1;
+    }
+    if (n >= d->n)
+        *ret_break = DIALOG_TOO_LONG;
+    return 0;
+}
+
+static void feed(struct dialog *d, struct peer_words *words)
+{
+    enum dialog_break how;
+    size_t n = measure(d, words, &how);
+    uint8_t *copy;
+
+    if (n == 0) {
+        dialog_broken(d, how);
+        return;
+    }
+    /* Of the exact size, so that a read behind the end is seen by the sanitizers. */
+    copy = malloc(n);
+    if (!copy)
+        abort();
+    memcpy(copy, words->data + words->next, n);
+    words->next += n;
+    dialog_received(d, copy, n);
+    free(copy);
+}
+
+static bool wants_bytes(const struct dialog *d)
+{
+    return d->want == DIALOG_RECV_EXACT || d->want == DIALOG_RECV_LINE ||
+           d->want == DIALOG_RECV_HEAD;
+}
+
+static void check_silence(struct dialog *d, const struct peer_words *words)
+{
+    if (d->want == DIALOG_DONE && d->type->is_last_word_ours && words->next < words->n)
+        dialog_broken(d, DIALOG_INJECTED);
+}
+
+static bool has_ended(const struct dialog *d)
+{
+    return d->want == DIALOG_DONE || d->want == DIALOG_FAILED;
+}
+
+/* ---- loose ---- */
+
+/* Returns whether it has ended. */
+static bool play_loosely(struct dialog *d, struct peer_words *words)
+{
+    for (unsigned i = 0; i < CONVERSATION_STEPS_MAX && !has_ended(d); i++) {
+        if (wants_bytes(d))
+            feed(d, words);
+        else if (d->want == DIALOG_SEND)
+            dialog_sent(d);
+        else
+            dialog_reconnected(d);
+    }
+    check_silence(d, words);
+    return has_ended(d);
+}
+
+void conversation_fuzz(struct dialog *d, const uint8_t *data, size_t n)
+{
+    struct peer_words words = {data, n, 0};
+
+    if (!play_loosely(d, &words))
+        abort();
+    if (d->want == DIALOG_FAILED && d->failure.code == ERROR_NONE)
+        abort();
+}
+
+/* ---- strict ---- */
+
+/* The peer's words from this turn on, until it waits for ours. */
+static size_t gather(const struct turn *turn, uint8_t **ret, const struct turn **ret_next)
+{
+    uint8_t *data = NULL;
+    size_t n = 0;
+
+    for (; turn->kind == TURN_HEARS; turn++) {
+        data = realloc(data, n + turn->n + 1);
+        if (!data)
+            abort();
+        memcpy(data + n, turn->data, turn->n);
+        n += turn->n;
+    }
+    *ret = data;
+    *ret_next = turn;
+    return n;
+}
+
+static void check_end(const struct conversation *c, const struct dialog *d)
+{
+    bool is_done = d->want == DIALOG_DONE;
+
+    ck_assert_msg(has_ended(d), "%s: it wants %d after the last turn", c->name, d->want);
+    ck_assert_msg(is_done == (c->code == ERROR_NONE), "%s: %s: %s", c->name,
+                  is_done ? "done" : error_name(d->failure.code), d->failure.detail);
+    if (is_done) {
+        ck_assert_msg(!!c->response == !!d->response.data, "%s: the response", c->name);
+        if (c->response) {
+            ck_assert_uint_eq(d->response.n, strlen(c->response));
+            ck_assert_mem_eq(d->response.data, c->response, d->response.n);
+        }
+        return;
+    }
+    ck_assert_msg(d->failure.code == c->code, "%s: %s instead of %s: %s", c->name,
+                  error_name(d->failure.code), error_name(c->code), d->failure.detail);
+    ck_assert_int_eq(d->failure.stage, d->type->stage);
+    if (c->detail)
+        ck_assert_msg(strstr(d->failure.detail, c->detail) != NULL, "%s: '%s' is not in '%s'",
+                      c->name, c->detail, d->failure.detail);
+}
+
+static void check_rest(const struct conversation *c, const struct peer_words *words)
+{
+    const char *rest = c->rest ? c->rest : "";
+
+    ck_assert_msg(words->n - words->next == strlen(rest), "%s: %zu bytes are left instead of %zu",
+                  c->name, words->n - words->next, strlen(rest));
+    if (*rest)
+        ck_assert_mem_eq(words->data + words->next, rest, strlen(rest));
+}
+
+static const struct turn *answer(const struct conversation *c, struct dialog *d,
+                                 const struct turn *turn)
+{
+    if (d->want == DIALOG_SEND) {
+        ck_assert_msg(turn->kind == TURN_SAYS, "%s: it sends '%.*s', turn %td", c->name,
+                      (int)d->n_out, (const char *)d->out, turn - c->turns);
+        ck_assert_msg(d->n_out == turn->n && memcmp(d->out, turn->data, turn->n) == 0,
+                      "%s: it sends '%.*s' instead of '%s', turn %td", c->name, (int)d->n_out,
+                      (const char *)d->out, turn->data, turn - c->turns);
+        dialog_sent(d);
+    } else {
+        ck_assert_msg(turn->kind == TURN_AGAIN, "%s: it reconnects, turn %td", c->name,
+                      turn - c->turns);
+        dialog_reconnected(d);
+    }
+    return turn + 1;
+}
+
+static void play_strictly(const struct conversation_kind *kind, const struct conversation *c)
+{
+    struct dialog *d = kind->make(c->setup);
+    struct peer_words words = {0};
+    const struct turn *turn = c->turns;
+    uint8_t *data = NULL;
+
+    for (unsigned i = 0; i < CONVERSATION_STEPS_MAX && !has_ended(d); i++) {
+        if (wants_bytes(d) && words.next == words.n && turn->kind == TURN_HEARS) {
+            free(data);
+            words = (struct peer_words){.n = gather(turn, &data, &turn)};
+            words.data = data;
+        }
+        if (wants_bytes(d))
+            feed(d, &words);
+        else
+            turn = answer(c, d, turn);
+    }
+    /* Words that it did not wait for. */
+    if (turn->kind == TURN_HEARS && words.next == words.n) {
+        free(data);
+        words = (struct peer_words){.n = gather(turn, &data, &turn)};
+        words.data = data;
+    }
+    check_silence(d, &words);
+    check_end(c, d);
+    ck_assert_msg(turn->kind == TURN_END, "%s: it has ended before turn %td", c->name,
+                  turn - c->turns);
+    if (c->code == ERROR_NONE)
+        check_rest(c, &words);
+    dialog_deinit(d);
+    kind->free_(d);
+    free(data);
+}
+
+/* ---- variations ---- */
+
+static void check_secrets(const struct conversation_kind *kind, const struct conversation *c,
+                          const struct dialog *d)
+{
+    for (const char *const *secret = kind->secrets; secret && *secret; secret++)
+        ck_assert_msg(!strstr(d->failure.detail, *secret), "%s: '%s' is told: %s", c->name, *secret,
+                      d->failure.detail);
+}
+
+static size_t all_words(const struct conversation *c, uint8_t **ret)
+{
+    uint8_t *data = malloc(1);
+    size_t n = 0;
+
+    for (const struct turn *turn = c->turns; turn->kind != TURN_END; turn++) {
+        if (turn->kind != TURN_HEARS)
+            continue;
+        data = realloc(data, n + turn->n + 1);
+        if (!data)
+            abort();
+        memcpy(data + n, turn->data, turn->n);
+        n += turn->n;
+    }
+    *ret = data;
+    return n;
+}
+
+/* Plays what the peer says and returns whether the dialog was done, and how much it took. */
+static bool play_words(const struct conversation_kind *kind, const struct conversation *c,
+                       const uint8_t *data, size_t n, size_t *ret_taken)
+{
+    struct peer_words words = {data, n, 0};
+    struct dialog *d = kind->make(c->setup);
+    bool is_done;
+
+    ck_assert_msg(play_loosely(d, &words), "%s: it does not end", c->name);
+    is_done = d->want == DIALOG_DONE;
+    ck_assert(is_done || d->failure.code != ERROR_NONE);
+    check_secrets(kind, c, d);
+    *ret_taken = words.next;
+    dialog_deinit(d);
+    kind->free_(d);
+    return is_done;
+}
+
+static void check_cuts(const struct conversation_kind *kind, const struct conversation *c,
+                       const uint8_t *data, size_t n)
+{
+    size_t whole, taken;
+    bool is_done = play_words(kind, c, data, n, &whole);
+
+    ck_assert_msg(is_done == (c->code == ERROR_NONE), "%s: played loosely it ends otherwise",
+                  c->name);
+    for (size_t cut = 0; cut < whole; cut++)
+        ck_assert_msg(!play_words(kind, c, data, cut, &taken), "%s: done after %zu of %zu bytes",
+                      c->name, cut, whole);
+}
+
+static void check_changes(const struct conversation_kind *kind, const struct conversation *c,
+                          uint8_t *data, size_t n)
+{
+    static const uint8_t changes[] = {0x01, 0x02, 0x10, 0x20, 0x80, 0xff};
+    size_t taken;
+
+    for (size_t at = 0; at < n; at++) {
+        uint8_t was = data[at];
+
+        for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+            data[at] = was ^ changes[i];
+            play_words(kind, c, data, n, &taken);
+        }
+        data[at] = 0;
+        play_words(kind, c, data, n, &taken);
+        data[at] = was;
+    }
+}
+
+void conversation_check(const struct conversation_kind *kind, const struct conversation *c)
+{
+    uint8_t *data;
+    size_t n = all_words(c, &data);
+
+    play_strictly(kind, c);
+    check_cuts(kind, c, data, n);
+    check_changes(kind, c, data, n);
+    free(data);
+}

@@ -1,0 +1,56 @@
+/* Conversations: what a dialog must say, and what it is told. Each is played whole; cut at every
+ * byte of the peer's; and with every byte of the peer's changed in several ways. Never may a dialog
+ * take a byte more than its own, succeed on half an answer, go on for ever, or tell a secret. */
+#pragma once
+
+#include "daemon/dialog/dialog.h"
+
+#define CONVERSATION_TURNS_MAX 16
+#define CONVERSATION_STEPS_MAX 10000 /* wants of one dialog until it has to have ended */
+
+struct turn {
+    enum {
+        TURN_END,
+        TURN_SAYS,  /* the dialog must send exactly this */
+        TURN_HEARS, /* the peer sends this */
+        TURN_AGAIN, /* the dialog must want a new connection */
+    } kind;
+    const char *data;
+    size_t n;
+};
+
+#define SAYS(text)                                                                                 \
+    {                                                                                              \
+        TURN_SAYS, text, sizeof(text) - 1                                                          \
+    }
+#define HEARS(text)                                                                                \
+    {                                                                                              \
+        TURN_HEARS, text, sizeof(text) - 1                                                         \
+    }
+#define AGAIN                                                                                      \
+    {                                                                                              \
+        TURN_AGAIN, NULL, 0                                                                        \
+    }
+
+struct conversation {
+    const char *name;
+    const void *setup; /* for `make` */
+    struct turn turns[CONVERSATION_TURNS_MAX];
+    const char *rest;     /* what of the peer's last words is not the dialog's; NULL: nothing */
+    enum error_code code; /* how it ends; ERROR_NONE: done */
+    const char *detail;   /* a part of the failure's detail; NULL: any */
+    const char *response; /* what is told to the client; NULL: nothing */
+};
+
+struct conversation_kind {
+    /* Makes the dialog of this setup on the heap; free_ frees it after dialog_deinit(). */
+    struct dialog *(*make)(const void *setup);
+    void (*free_)(struct dialog *dialog);
+    const char *const *secrets; /* until NULL; may be NULL */
+};
+
+/* Fails the running libcheck test where it does not go as written. */
+void conversation_check(const struct conversation_kind *kind, const struct conversation *c);
+
+/* Any bytes as the peer's: for fuzzers. Aborts on a breach; frees nothing. */
+void conversation_fuzz(struct dialog *dialog, const uint8_t *data, size_t n);

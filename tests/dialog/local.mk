@@ -1,0 +1,11 @@
+# Each dialog has a table of conversations, tests/dialog/test-NAME.c, and a fuzzer (tests/fuzz).
+check_LTLIBRARIES += libconversation.la
+libconversation_la_SOURCES = tests/dialog/conversation.c tests/dialog/conversation.h
+libconversation_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+
+DIALOG_LIBS = libconversation.la libdaemon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/dialog/test-dialog
+tests_dialog_test_dialog_SOURCES = tests/dialog/test-dialog.c
+tests_dialog_test_dialog_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_dialog_LDADD = $(DIALOG_LIBS)
