@@ -1,2 +1,4 @@
 libdaemon_la_SOURCES += \
-	daemon/dialog/dialog.c daemon/dialog/dialog.h
+	daemon/dialog/dialog.c daemon/dialog/dialog.h \
+	daemon/dialog/socks.c daemon/dialog/socks.h \
+	daemon/dialog/socks4.c daemon/dialog/socks4.h

@@ -9,3 +9,8 @@ check_PROGRAMS += tests/dialog/test-dialog
 tests_dialog_test_dialog_SOURCES = tests/dialog/test-dialog.c
 tests_dialog_test_dialog_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_dialog_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-socks4
+tests_dialog_test_socks4_SOURCES = tests/dialog/test-socks4.c tests/dialog/long-texts.h
+tests_dialog_test_socks4_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_socks4_LDADD = $(DIALOG_LIBS)
