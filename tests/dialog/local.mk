@@ -14,3 +14,13 @@ check_PROGRAMS += tests/dialog/test-socks4
 tests_dialog_test_socks4_SOURCES = tests/dialog/test-socks4.c tests/dialog/long-texts.h
 tests_dialog_test_socks4_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_socks4_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-socks5
+tests_dialog_test_socks5_SOURCES = tests/dialog/test-socks5.c tests/dialog/long-texts.h
+tests_dialog_test_socks5_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_socks5_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-socks5-bytes
+tests_dialog_test_socks5_bytes_SOURCES = tests/dialog/test-socks5-bytes.c
+tests_dialog_test_socks5_bytes_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_socks5_bytes_LDADD = $(DIALOG_LIBS)

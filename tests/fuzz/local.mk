@@ -22,10 +22,12 @@ tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LIBS)
 # Those of dialogs hold conversations, which libcheck's tests play too.
 if HAVE_CHECK
 fuzz_targets += \
-	tests/fuzz/fuzz-socks4
+	tests/fuzz/fuzz-socks4 \
+	tests/fuzz/fuzz-socks5
 
 FUZZ_DIALOG_LIBS = libconversation.la $(FUZZ_LIBS) $(CHECK_LIBS)
 tests_fuzz_fuzz_socks4_LDADD = $(FUZZ_DIALOG_LIBS)
+tests_fuzz_fuzz_socks5_LDADD = $(FUZZ_DIALOG_LIBS)
 endif
 
 # With users, groups and tls contexts that do not depend on the machine.
