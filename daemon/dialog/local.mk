@@ -1,5 +1,6 @@
 libdaemon_la_SOURCES += \
 	daemon/dialog/dialog.c daemon/dialog/dialog.h \
+	daemon/dialog/http_head.c daemon/dialog/http_head.h \
 	daemon/dialog/socks.c daemon/dialog/socks.h \
 	daemon/dialog/socks4.c daemon/dialog/socks4.h \
 	daemon/dialog/socks5.c daemon/dialog/socks5.h

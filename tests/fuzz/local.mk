@@ -9,12 +9,14 @@ FUZZ_SECONDS = 60
 fuzz_targets = \
 	tests/fuzz/fuzz-config \
 	tests/fuzz/fuzz-dns-message \
+	tests/fuzz/fuzz-http-head \
 	tests/fuzz/fuzz-pattern \
 	tests/fuzz/fuzz-target \
 	tests/fuzz/fuzz-wire
 
 tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_dns_message_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_http_head_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_pattern_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_target_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LIBS)
