@@ -20,12 +20,14 @@ libring_fault_la_LIBADD = $(libring_la_LIBADD)
 
 libdaemon_la_SOURCES = \
 	daemon/base/address.c daemon/base/address.h \
+	daemon/base/base64.c daemon/base/base64.h \
 	daemon/base/cgroup.c daemon/base/cgroup.h \
 	daemon/base/clock.h \
 	daemon/base/counters.h \
 	daemon/base/escape.c daemon/base/escape.h \
 	daemon/base/failure.c daemon/base/failure.h \
 	daemon/base/fair.h \
+	daemon/base/hash.h \
 	daemon/base/list.h \
 	daemon/base/log.c daemon/base/log.h \
 	daemon/base/log_record.c daemon/base/log_record.h \

@@ -2,6 +2,7 @@ libdaemon_la_SOURCES += \
 	daemon/tls/bio.c daemon/tls/bio.h \
 	daemon/tls/context.c \
 	daemon/tls/fault.c \
+	daemon/tls/hash.c daemon/tls/hash.h \
 	daemon/tls/identity.c \
 	daemon/tls/internal.h \
 	daemon/tls/queue.c daemon/tls/queue.h \

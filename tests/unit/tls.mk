@@ -30,3 +30,8 @@ tests_unit_test_tls_messages_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_verify_SOURCES = tests/unit/test-tls-verify.c
 tests_unit_test_tls_verify_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_verify_LDADD = $(TLS_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test-hash
+tests_unit_test_hash_SOURCES = tests/unit/test-hash.c
+tests_unit_test_hash_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_hash_LDADD = libdaemon.la $(CHECK_LIBS)

@@ -1,0 +1,6 @@
+/* Hashes for those who cannot see OpenSSL. */
+#pragma once
+
+#include "daemon/base/hash.h"
+
+hash_function tls_hash;
