@@ -46,6 +46,8 @@ void dialog_broken(struct dialog *d, enum dialog_break how)
 {
     if (has_ended(d) && how != DIALOG_INJECTED)
         return;
+    if (how != DIALOG_INJECTED && d->type->broken && d->type->broken(d, how))
+        return;
     switch (how) {
     case DIALOG_CLOSED:
         dialog_fail(d, d->type->unclear, "it closed the connection");

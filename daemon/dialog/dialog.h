@@ -51,7 +51,10 @@ struct dialog_type {
     void (*received)(struct dialog *dialog, const uint8_t *data,
                      size_t n);                 /* NULL: never receives */
     void (*reconnected)(struct dialog *dialog); /* NULL: never wants it */
-    void (*deinit)(struct dialog *dialog);      /* NULL: nothing to free */
+    /* Told first that it is broken (but not DIALOG_INJECTED): true when it made something of it, a
+     * want or a failure of its own. NULL: it never does. */
+    bool (*broken)(struct dialog *dialog, enum dialog_break how);
+    void (*deinit)(struct dialog *dialog); /* NULL: nothing to free */
 };
 
 /* Embedded first in each protocol's own structure, whose …_init() calls dialog_init() and sets the

@@ -29,6 +29,15 @@ static void toy_reconnected(struct dialog *d)
     dialog_want_send(d, "again", 5);
 }
 
+/* One that takes a close for a no. */
+static bool toy_broken(struct dialog *d, enum dialog_break how)
+{
+    if (how != DIALOG_CLOSED)
+        return false;
+    dialog_fail(d, ERROR_PROXY_REFUSED, "it went away");
+    return true;
+}
+
 static const struct dialog_type toy_type = {.name = "toy",
                                             .stage = STAGE_PROXY,
                                             .unclear = ERROR_PROXY_PROTOCOL,
@@ -43,6 +52,14 @@ static const struct dialog_type strict_type = {.name = "toy",
                                                .sent = toy_sent,
                                                .received = toy_received,
                                                .reconnected = toy_reconnected};
+static const struct dialog_type touchy_type = {.name = "toy",
+                                               .stage = STAGE_PROXY,
+                                               .unclear = ERROR_PROXY_PROTOCOL,
+                                               .is_last_word_ours = true,
+                                               .sent = toy_sent,
+                                               .received = toy_received,
+                                               .reconnected = toy_reconnected,
+                                               .broken = toy_broken};
 
 static struct dialog *make(const void *setup)
 {
@@ -99,6 +116,27 @@ static const struct conversation conversations[] = {
      NULL,
      ERROR_PROXY_PROTOCOL,
      "more than 16 bytes",
+     NULL},
+    {"closed, as it knows",
+     &touchy_type,
+     {SAYS("hello"), HEARS("l\n")},
+     NULL,
+     ERROR_PROXY_REFUSED,
+     "toy: it went away",
+     NULL},
+    {"too long, as it does not know",
+     &touchy_type,
+     {SAYS("hello"), HEARS("l234567890123456\n")},
+     NULL,
+     ERROR_PROXY_PROTOCOL,
+     "more than 16 bytes",
+     NULL},
+    {"injected, as it is not asked",
+     &touchy_type,
+     {SAYS("hello"), HEARS("l\n\1abc")},
+     NULL,
+     ERROR_STARTTLS_INJECTION,
+     "toy: ",
      NULL},
     {"injected",
      &strict_type,
