@@ -21,6 +21,7 @@ libring_fault_la_LIBADD = $(libring_la_LIBADD)
 libdaemon_la_SOURCES = \
 	daemon/base/address.c daemon/base/address.h \
 	daemon/base/base64.c daemon/base/base64.h \
+	daemon/base/builder.c daemon/base/builder.h \
 	daemon/base/cgroup.c daemon/base/cgroup.h \
 	daemon/base/clock.h \
 	daemon/base/counters.h \

@@ -1,4 +1,7 @@
 libdaemon_la_SOURCES += \
+	daemon/dialog/auth/auth.c daemon/dialog/auth/auth.h \
+	daemon/dialog/auth/challenge.c daemon/dialog/auth/challenge.h \
+	daemon/dialog/auth/digest.c daemon/dialog/auth/digest.h \
 	daemon/dialog/dialog.c daemon/dialog/dialog.h \
 	daemon/dialog/http_head.c daemon/dialog/http_head.h \
 	daemon/dialog/socks.c daemon/dialog/socks.h \

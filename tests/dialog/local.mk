@@ -28,3 +28,13 @@ check_PROGRAMS += tests/dialog/test-http-head
 tests_dialog_test_http_head_SOURCES = tests/dialog/test-http-head.c
 tests_dialog_test_http_head_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_http_head_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-auth-digest
+tests_dialog_test_auth_digest_SOURCES = tests/dialog/test-auth-digest.c
+tests_dialog_test_auth_digest_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_auth_digest_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-auth
+tests_dialog_test_auth_SOURCES = tests/dialog/test-auth.c
+tests_dialog_test_auth_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_auth_LDADD = $(DIALOG_LIBS)

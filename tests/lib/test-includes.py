@@ -53,7 +53,9 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTIL
 
 
 def folder_of(path):
-    return os.path.dirname(path)
+    """A folder within a layer belongs to it."""
+    folder = os.path.dirname(path)
+    return "daemon/dialog" if folder.startswith("daemon/dialog/") else folder
 
 
 def may_include(path, included):
@@ -118,6 +120,8 @@ SAMPLES = [
     ("client/cmd_check.c", "X509_free(x);\n", False),
     ("daemon/resolve/cache.c", "#include <ares.h>\n", False),
     ("daemon/policy/config.c", "cfg_t *cfg;\n", False),
+    ("daemon/dialog/auth/auth.c", '#include "daemon/dialog/http_head.h"\n', True),
+    ("daemon/dialog/auth/auth.c", '#include "daemon/tls/tls.h"\n', False),
     ("daemon/new/thing.c", '#include "proto/wire.h"\n', False),
 ]
 

@@ -34,3 +34,8 @@ check_PROGRAMS += tests/unit/test-quota
 tests_unit_test_quota_SOURCES = tests/unit/test-quota.c
 tests_unit_test_quota_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_quota_LDADD = libdaemon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test-builder
+tests_unit_test_builder_SOURCES = tests/unit/test-builder.c
+tests_unit_test_builder_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_builder_LDADD = libdaemon.la $(CHECK_LIBS)

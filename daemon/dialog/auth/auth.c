@@ -1,0 +1,380 @@
+/* The schemes are a table of what each can say to a challenge. A challenge that comes after an
+ * answer refuses that scheme for good, unless the scheme itself finds that the answer was merely
+ * old: a stale nonce, or one that was remembered from another connection. */
+#include "daemon/dialog/auth/auth.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/base64.h"
+
+struct mechanism {
+    const char *name;
+    bool needs_challenge; /* or it can be said unasked */
+    /* How good this challenge is; 0: it cannot be answered. */
+    int (*rate)(const struct challenge *challenge);
+    /* Adds what is said to the challenge. NULL: unasked, or what the memory says. */
+    bool (*answer)(struct auth *auth, const struct challenge *challenge,
+                   const struct auth_request *request, struct builder *out);
+    /* Whether the challenge to our answer is no refusal. NULL: it always is. */
+    bool (*is_going_on)(struct auth *auth, const struct challenge *challenge);
+};
+
+static const struct mechanism mechanisms[AUTH_N_SCHEMES];
+
+/* ---- basic: RFC 7617 ---- */
+
+static int rate_any(const struct challenge *challenge)
+{
+    (void)challenge;
+    return 1;
+}
+
+static bool answer_basic(struct auth *auth, const struct challenge *challenge,
+                         const struct auth_request *request, struct builder *out)
+{
+    char plain[AUTH_USER_MAX + 1 + AUTH_PASSWORD_MAX], encoded[BASE64_LENGTH(sizeof plain) + 1];
+    struct text user = auth->settings->user, password = auth->settings->password;
+    size_t n = 0;
+
+    (void)challenge, (void)request;
+    memcpy(plain, user.data, user.n);
+    n += user.n;
+    plain[n++] = ':';
+    if (password.n > 0)
+        memcpy(plain + n, password.data, password.n);
+    n += password.n;
+    base64_encode(encoded, plain, n);
+    builder_add_string(out, "Basic ");
+    builder_add_string(out, encoded);
+    explicit_bzero(plain, sizeof plain);
+    explicit_bzero(encoded, sizeof encoded);
+    return true;
+}
+
+/* ---- bearer: RFC 6750 ---- */
+
+static bool answer_bearer(struct auth *auth, const struct challenge *challenge,
+                          const struct auth_request *request, struct builder *out)
+{
+    (void)challenge, (void)request;
+    builder_add_string(out, "Bearer ");
+    builder_add(out, auth->settings->token);
+    return true;
+}
+
+/* ---- digest ---- */
+
+static int rate_digest(const struct challenge *challenge)
+{
+    struct digest_challenge digest;
+
+    return digest_parse_challenge(challenge, &digest) < 0 ? 0 : digest_rate(&digest);
+}
+
+/* A nonce that others use at the same time is counted in the memory. */
+static bool choose_nonce(struct auth *auth, const struct challenge *challenge)
+{
+    if (challenge) {
+        struct digest_state *digest = &auth->digest;
+
+        if (digest_parse_challenge(challenge, &digest->challenge) < 0)
+            return false;
+        memcpy(digest->cnonce, auth->cnonce, sizeof digest->cnonce);
+        digest->count = 1;
+        return true;
+    }
+    if (auth->memory->digest.count == UINT32_MAX)
+        return false;
+    auth->memory->digest.count++;
+    auth->digest = auth->memory->digest;
+    return true;
+}
+
+static bool answer_digest(struct auth *auth, const struct challenge *challenge,
+                          const struct auth_request *request, struct builder *out)
+{
+    const struct digest_credentials credentials = {auth->settings->user, auth->settings->password,
+                                                   request->method, request->uri,
+                                                   auth->settings->hash};
+
+    return choose_nonce(auth, challenge) &&
+           digest_add_answer(&auth->digest, &credentials, out) == 0;
+}
+
+static bool is_digest_going_on(struct auth *auth, const struct challenge *challenge)
+{
+    if (auth->was_unasked)
+        return true;
+    return challenge_says(challenge, "stale", "true") && auth->n_stale++ < AUTH_STALE_MAX;
+}
+
+static const struct mechanism mechanisms[AUTH_N_SCHEMES] = {
+    [AUTH_BASIC] = {"basic", false, rate_any, answer_basic, NULL},
+    [AUTH_DIGEST] = {"digest", true, rate_digest, answer_digest, is_digest_going_on},
+    [AUTH_BEARER] = {"bearer", false, rate_any, answer_bearer, NULL},
+};
+
+/* ---- settings ---- */
+
+const char *auth_scheme_name(enum auth_scheme scheme)
+{
+    return mechanisms[scheme].name;
+}
+
+int auth_scheme_parse(struct text name, enum auth_scheme *ret)
+{
+    for (enum auth_scheme scheme = 0; scheme < AUTH_N_SCHEMES; scheme++) {
+        const char *known = mechanisms[scheme].name;
+
+        if (name.n == strlen(known) && memcmp(name.data, known, name.n) == 0) {
+            *ret = scheme;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static bool has_control(struct text text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* RFC 7617, 2; RFC 7616 hashes the same user, colon, password. */
+static const char *check_password(const struct auth_settings *s)
+{
+    if (s->user.n == 0 || s->user.n > AUTH_USER_MAX)
+        return "the user's name has to be 1 to 255 bytes long";
+    if (memchr(s->user.data, ':', s->user.n))
+        return "the user's name must not have a colon in it";
+    if (s->password.n > AUTH_PASSWORD_MAX)
+        return "the password has more than 1024 bytes";
+    if (has_control(s->user) || has_control(s->password))
+        return "there is a control character (a line's end?) in the user's name or the password";
+    return NULL;
+}
+
+/* RFC 6750, 2.1: b64token */
+static const char *check_token(struct text token)
+{
+    struct challenge as_challenge;
+    char text[8 + AUTH_TOKEN_MAX];
+    struct text rest = {text, 2 + token.n};
+    bool is_right;
+
+    if (token.n == 0 || token.n > AUTH_TOKEN_MAX)
+        return "the token has to be 1 to 8192 bytes long";
+    memcpy(text, "x ", 2);
+    memcpy(text + 2, token.data, token.n);
+    is_right = challenge_next(&rest, &as_challenge) && as_challenge.token68.n == token.n;
+    explicit_bzero(text, sizeof text);
+    return is_right ? NULL : "the token may have letters, digits and -._~+/ only, and = at its end";
+}
+
+const char *auth_check_settings(const struct auth_settings *s)
+{
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < s->n_schemes; i++) {
+        const char *error =
+            s->schemes[i] == AUTH_BEARER ? check_token(s->token) : check_password(s);
+
+        if (error)
+            return error;
+        if (seen & 1u << s->schemes[i])
+            return "a scheme is named twice";
+        seen |= 1u << s->schemes[i];
+    }
+    return NULL;
+}
+
+/* ---- the answers ---- */
+
+void auth_init(struct auth *auth, const struct auth_settings *settings, struct auth_memory *memory,
+               const char *cnonce)
+{
+    static const struct auth_settings none;
+
+    *auth = (struct auth){.settings = settings ? settings : &none, .memory = memory};
+    assert(strlen(cnonce) > 0 && strlen(cnonce) <= DIGEST_CNONCE_MAX);
+    snprintf(auth->cnonce, sizeof auth->cnonce, "%s", cnonce);
+}
+
+static bool is_allowed(const struct auth *auth, enum auth_scheme scheme)
+{
+    for (size_t i = 0; i < auth->settings->n_schemes; i++)
+        if (auth->settings->schemes[i] == scheme)
+            return !(auth->refused & 1u << scheme);
+    return false;
+}
+
+static bool say(struct auth *auth, enum auth_scheme scheme, const struct challenge *challenge,
+                const struct auth_request *request, struct builder *out)
+{
+    size_t n = out->n;
+
+    if (!mechanisms[scheme].answer(auth, challenge, request, out)) {
+        out->n = n;
+        return false;
+    }
+    auth->has_answered = true;
+    auth->was_unasked = !challenge;
+    auth->last = scheme;
+    return true;
+}
+
+bool auth_begin(struct auth *auth, const struct auth_request *request, struct builder *out)
+{
+    const struct auth_settings *s = auth->settings;
+
+    if (auth->memory && auth->memory->is_known && is_allowed(auth, auth->memory->scheme))
+        return say(auth, auth->memory->scheme, NULL, request, out);
+    return s->n_schemes == 1 && !mechanisms[s->schemes[0]].needs_challenge &&
+           say(auth, s->schemes[0], NULL, request, out);
+}
+
+/* The best challenge of a scheme in all the fields; its texts are the head's. */
+static bool find_challenge(const struct http_head *head, const struct mechanism *mechanism,
+                           struct challenge *ret)
+{
+    const struct http_field *field = NULL;
+    struct challenge challenge;
+    int best = 0;
+
+    while ((field = http_head_find(head, "Proxy-Authenticate", field)) != NULL) {
+        struct text rest = field->value;
+
+        while (challenge_next(&rest, &challenge)) {
+            int rating = http_text_equals(challenge.scheme, mechanism->name)
+                             ? mechanism->rate(&challenge)
+                             : 0;
+
+            if (rating <= best)
+                continue;
+            best = rating;
+            *ret = challenge;
+        }
+    }
+    return best > 0;
+}
+
+/* What was remembered was wrong, unless another connection has learned better meanwhile. */
+static void forget(struct auth *auth)
+{
+    struct auth_memory *memory = auth->memory;
+
+    if (memory && auth->was_unasked && memory->scheme == auth->last &&
+        strcmp(memory->digest.challenge.nonce, auth->digest.challenge.nonce) == 0)
+        memory->is_known = false;
+}
+
+static void judge_last_answer(struct auth *auth, const struct http_head *head)
+{
+    const struct mechanism *mechanism = &mechanisms[auth->last];
+    struct challenge challenge;
+
+    if (!auth->has_answered)
+        return;
+    forget(auth);
+    if (!mechanism->is_going_on || !find_challenge(head, mechanism, &challenge) ||
+        !mechanism->is_going_on(auth, &challenge))
+        auth->refused |= 1u << auth->last;
+}
+
+/* ---- reasons ---- */
+
+static void add_word(char *to, size_t size, const char *word, size_t n)
+{
+    size_t length = strlen(to);
+
+    snprintf(to + length, size - length, "%s%.*s", length > 0 ? ", " : "", (int)n, word);
+}
+
+static void list_offers(const struct http_head *head, char *ret, size_t size)
+{
+    const struct http_field *field = NULL;
+    struct challenge challenge;
+
+    while ((field = http_head_find(head, "Proxy-Authenticate", field)) != NULL) {
+        struct text rest = field->value;
+
+        while (challenge_next(&rest, &challenge))
+            add_word(ret, size, challenge.scheme.data, challenge.scheme.n);
+    }
+}
+
+static void explain(struct auth *auth, const struct http_head *head)
+{
+    char offers[64] = "", mine[64] = "", refused[64] = "";
+
+    list_offers(head, offers, sizeof offers);
+    for (size_t i = 0; i < auth->settings->n_schemes; i++) {
+        const char *name = auth_scheme_name(auth->settings->schemes[i]);
+
+        add_word(mine, sizeof mine, name, strlen(name));
+        if (auth->refused & 1u << auth->settings->schemes[i])
+            add_word(refused, sizeof refused, name, strlen(name));
+    }
+    if (!offers[0])
+        snprintf(offers, sizeof offers, "nothing that can be read");
+    if (refused[0])
+        snprintf(auth->reason, sizeof auth->reason, "it refused the credentials (%s); it offers %s",
+                 refused, offers);
+    else if (!mine[0])
+        snprintf(auth->reason, sizeof auth->reason,
+                 "it wants credentials, and none are configured; it offers %s", offers);
+    else
+        snprintf(auth->reason, sizeof auth->reason,
+                 "no configured scheme (%s) can be used; it offers %s", mine, offers);
+}
+
+enum auth_verdict auth_answer(struct auth *auth, const struct http_head *head,
+                              const struct auth_request *request, struct builder *out)
+{
+    judge_last_answer(auth, head);
+    for (size_t i = 0; i < auth->settings->n_schemes; i++) {
+        enum auth_scheme scheme = auth->settings->schemes[i];
+        struct challenge challenge;
+
+        if (is_allowed(auth, scheme) && find_challenge(head, &mechanisms[scheme], &challenge) &&
+            say(auth, scheme, &challenge, request, out))
+            return AUTH_READY;
+    }
+    explain(auth, head);
+    return AUTH_FAILED;
+}
+
+/* RFC 7615: the nonce for the next time. A session's key would go on with the old one. */
+static void take_next_nonce(struct auth_memory *memory, const struct http_head *head)
+{
+    const struct http_field *field = http_head_find(head, "Proxy-Authentication-Info", NULL);
+    char nonce[DIGEST_NONCE_MAX + 1];
+    struct challenge info;
+
+    if (!field || !challenge_parse_params(field->value, &info) ||
+        challenge_get(&info, "nextnonce", nonce, sizeof nonce) < 0)
+        return;
+    if (memory->digest.challenge.is_session) {
+        memory->is_known = false;
+        return;
+    }
+    memcpy(memory->digest.challenge.nonce, nonce, sizeof nonce);
+    memory->digest.count = 0;
+}
+
+void auth_accept(struct auth *auth, const struct http_head *head)
+{
+    struct auth_memory *memory = auth->memory;
+
+    if (!memory || !auth->has_answered)
+        return;
+    if (!auth->was_unasked || !memory->is_known)
+        *memory = (struct auth_memory){true, auth->last, auth->digest};
+    if (auth->last == AUTH_DIGEST)
+        take_next_nonce(memory, head);
+}
