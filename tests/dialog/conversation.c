@@ -11,9 +11,20 @@
 
 struct peer_words {
     const uint8_t *data;
-    size_t n;
+    size_t n; /* where the connection ends */
     size_t next;
+    const size_t *ends; /* of the connections after, counted from the start of the data; 0: the last
+                         * one. NULL: all that there is goes on after a reconnect. */
 };
+
+static void reconnect(struct dialog *d, struct peer_words *words)
+{
+    if (words->ends && *words->ends) {
+        words->next = words->n;
+        words->n = *words->ends++;
+    }
+    dialog_reconnected(d);
+}
 
 /* How many bytes the want takes of what there is; 0: there is not enough. */
 static size_t measure(const struct dialog *d, const struct peer_words *words,
@@ -85,7 +96,7 @@ static bool play_loosely(struct dialog *d, struct peer_words *words)
         else if (d->want == DIALOG_SEND)
             dialog_sent(d);
         else
-            dialog_reconnected(d);
+            reconnect(d, words);
     }
     check_silence(d, words);
     return has_ended(d);
@@ -93,7 +104,7 @@ static bool play_loosely(struct dialog *d, struct peer_words *words)
 
 void conversation_fuzz(struct dialog *d, const uint8_t *data, size_t n)
 {
-    struct peer_words words = {data, n, 0};
+    struct peer_words words = {data, n, 0, NULL};
 
     if (!play_loosely(d, &words))
         abort();
@@ -121,6 +132,15 @@ static size_t gather(const struct turn *turn, uint8_t **ret, const struct turn *
     return n;
 }
 
+static void check_response(const struct conversation *c, const struct dialog *d)
+{
+    ck_assert_msg(!!c->response == !!d->response.data, "%s: the response", c->name);
+    if (c->response)
+        ck_assert_msg(d->response.n == strlen(c->response) &&
+                          memcmp(d->response.data, c->response, d->response.n) == 0,
+                      "%s: the response is '%.*s'", c->name, (int)d->response.n, d->response.data);
+}
+
 static void check_end(const struct conversation *c, const struct dialog *d)
 {
     bool is_done = d->want == DIALOG_DONE;
@@ -128,14 +148,9 @@ static void check_end(const struct conversation *c, const struct dialog *d)
     ck_assert_msg(has_ended(d), "%s: it wants %d after the last turn", c->name, d->want);
     ck_assert_msg(is_done == (c->code == ERROR_NONE), "%s: %s: %s", c->name,
                   is_done ? "done" : error_name(d->failure.code), d->failure.detail);
-    if (is_done) {
-        ck_assert_msg(!!c->response == !!d->response.data, "%s: the response", c->name);
-        if (c->response) {
-            ck_assert_uint_eq(d->response.n, strlen(c->response));
-            ck_assert_mem_eq(d->response.data, c->response, d->response.n);
-        }
+    check_response(c, d);
+    if (is_done)
         return;
-    }
     ck_assert_msg(d->failure.code == c->code, "%s: %s instead of %s: %s", c->name,
                   error_name(d->failure.code), error_name(c->code), d->failure.detail);
     ck_assert_int_eq(d->failure.stage, d->type->stage);
@@ -155,7 +170,7 @@ static void check_rest(const struct conversation *c, const struct peer_words *wo
 }
 
 static const struct turn *answer(const struct conversation *c, struct dialog *d,
-                                 const struct turn *turn)
+                                 const struct turn *turn, struct peer_words *words)
 {
     if (d->want == DIALOG_SEND) {
         ck_assert_msg(turn->kind == TURN_SAYS, "%s: it sends '%.*s', turn %td", c->name,
@@ -167,7 +182,8 @@ static const struct turn *answer(const struct conversation *c, struct dialog *d,
     } else {
         ck_assert_msg(turn->kind == TURN_AGAIN, "%s: it reconnects, turn %td", c->name,
                       turn - c->turns);
-        dialog_reconnected(d);
+        words->next = words->n;
+        reconnect(d, words);
     }
     return turn + 1;
 }
@@ -188,7 +204,7 @@ static void play_strictly(const struct conversation_kind *kind, const struct con
         if (wants_bytes(d))
             feed(d, &words);
         else
-            turn = answer(c, d, turn);
+            turn = answer(c, d, turn, &words);
     }
     /* Words that it did not wait for. */
     if (turn->kind == TURN_HEARS && words.next == words.n) {
@@ -212,37 +228,58 @@ static void play_strictly(const struct conversation_kind *kind, const struct con
 static void check_secrets(const struct conversation_kind *kind, const struct conversation *c,
                           const struct dialog *d)
 {
-    for (const char *const *secret = kind->secrets; secret && *secret; secret++)
+    for (const char *const *secret = kind->secrets; secret && *secret; secret++) {
+        ck_assert_msg(!d->response.data ||
+                          !memmem(d->response.data, d->response.n, *secret, strlen(*secret)),
+                      "%s: '%s' is in the response", c->name, *secret);
         ck_assert_msg(!strstr(d->failure.detail, *secret), "%s: '%s' is told: %s", c->name, *secret,
                       d->failure.detail);
+    }
 }
 
-static size_t all_words(const struct conversation *c, uint8_t **ret)
+struct script {
+    uint8_t *data;
+    size_t n;
+    size_t ends[CONVERSATION_TURNS_MAX + 1]; /* of its connections; then 0 */
+};
+
+static void write_script(const struct conversation *c, struct script *ret)
 {
-    uint8_t *data = malloc(1);
-    size_t n = 0;
+    struct script script = {.data = malloc(1)};
+    size_t n_ends = 0;
 
     for (const struct turn *turn = c->turns; turn->kind != TURN_END; turn++) {
+        if (turn->kind == TURN_AGAIN)
+            script.ends[n_ends++] = script.n;
         if (turn->kind != TURN_HEARS)
             continue;
-        data = realloc(data, n + turn->n + 1);
-        if (!data)
+        script.data = realloc(script.data, script.n + turn->n + 1);
+        if (!script.data)
             abort();
-        memcpy(data + n, turn->data, turn->n);
-        n += turn->n;
+        memcpy(script.data + script.n, turn->data, turn->n);
+        script.n += turn->n;
     }
-    *ret = data;
-    return n;
+    script.ends[n_ends] = script.n;
+    *ret = script;
 }
 
-/* Plays what the peer says and returns whether the dialog was done, and how much it took. */
-static bool play_words(const struct conversation_kind *kind, const struct conversation *c,
-                       const uint8_t *data, size_t n, size_t *ret_taken)
+static size_t smaller(size_t a, size_t b)
 {
-    struct peer_words words = {data, n, 0};
+    return a < b ? a : b;
+}
+
+/* Plays the first n bytes of what the peer says and returns whether the dialog was done, and how
+ * much it took. */
+static bool play_script(const struct conversation_kind *kind, const struct conversation *c,
+                        const struct script *script, size_t n, size_t *ret_taken)
+{
+    size_t ends[CONVERSATION_TURNS_MAX + 1];
+    struct peer_words words = {script->data, smaller(script->ends[0], n), 0, ends + 1};
     struct dialog *d = kind->make(c->setup);
     bool is_done;
 
+    for (size_t i = 0; i < CONVERSATION_TURNS_MAX + 1; i++)
+        ends[i] = smaller(script->ends[i], n);
     ck_assert_msg(play_loosely(d, &words), "%s: it does not end", c->name);
     is_done = d->want == DIALOG_DONE;
     ck_assert(is_done || d->failure.code != ERROR_NONE);
@@ -254,44 +291,45 @@ static bool play_words(const struct conversation_kind *kind, const struct conver
 }
 
 static void check_cuts(const struct conversation_kind *kind, const struct conversation *c,
-                       const uint8_t *data, size_t n)
+                       const struct script *script)
 {
     size_t whole, taken;
-    bool is_done = play_words(kind, c, data, n, &whole);
+    bool is_done = play_script(kind, c, script, script->n, &whole);
 
     ck_assert_msg(is_done == (c->code == ERROR_NONE), "%s: played loosely it ends otherwise",
                   c->name);
     for (size_t cut = 0; cut < whole; cut++)
-        ck_assert_msg(!play_words(kind, c, data, cut, &taken), "%s: done after %zu of %zu bytes",
+        ck_assert_msg(!play_script(kind, c, script, cut, &taken), "%s: done after %zu of %zu bytes",
                       c->name, cut, whole);
 }
 
 static void check_changes(const struct conversation_kind *kind, const struct conversation *c,
-                          uint8_t *data, size_t n)
+                          const struct script *script)
 {
     static const uint8_t changes[] = {0x01, 0x02, 0x10, 0x20, 0x80, 0xff};
+    uint8_t *data = script->data;
     size_t taken;
 
-    for (size_t at = 0; at < n; at++) {
+    for (size_t at = 0; at < script->n; at++) {
         uint8_t was = data[at];
 
         for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
             data[at] = was ^ changes[i];
-            play_words(kind, c, data, n, &taken);
+            play_script(kind, c, script, script->n, &taken);
         }
         data[at] = 0;
-        play_words(kind, c, data, n, &taken);
+        play_script(kind, c, script, script->n, &taken);
         data[at] = was;
     }
 }
 
 void conversation_check(const struct conversation_kind *kind, const struct conversation *c)
 {
-    uint8_t *data;
-    size_t n = all_words(c, &data);
+    struct script script;
 
     play_strictly(kind, c);
-    check_cuts(kind, c, data, n);
-    check_changes(kind, c, data, n);
-    free(data);
+    write_script(c, &script);
+    check_cuts(kind, c, &script);
+    check_changes(kind, c, &script);
+    free(script.data);
 }
