@@ -19,9 +19,10 @@ struct peer_words {
 
 static void reconnect(struct dialog *d, struct peer_words *words)
 {
-    if (words->ends && *words->ends) {
+    if (words->ends) {
         words->next = words->n;
-        words->n = *words->ends++;
+        if (*words->ends)
+            words->n = *words->ends++;
     }
     dialog_reconnected(d);
 }
