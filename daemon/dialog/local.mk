@@ -2,8 +2,12 @@ libdaemon_la_SOURCES += \
 	daemon/dialog/auth/auth.c daemon/dialog/auth/auth.h \
 	daemon/dialog/auth/challenge.c daemon/dialog/auth/challenge.h \
 	daemon/dialog/auth/digest.c daemon/dialog/auth/digest.h \
+	daemon/dialog/auth/leak.c daemon/dialog/auth/leak.h \
 	daemon/dialog/dialog.c daemon/dialog/dialog.h \
+	daemon/dialog/http_body.c daemon/dialog/http_body.h \
+	daemon/dialog/http_connect.c daemon/dialog/http_connect.h \
 	daemon/dialog/http_head.c daemon/dialog/http_head.h \
+	daemon/dialog/http_refusal.c daemon/dialog/http_refusal.h \
 	daemon/dialog/socks.c daemon/dialog/socks.h \
 	daemon/dialog/socks4.c daemon/dialog/socks4.h \
 	daemon/dialog/socks5.c daemon/dialog/socks5.h

@@ -38,3 +38,9 @@ check_PROGRAMS += tests/dialog/test-auth
 tests_dialog_test_auth_SOURCES = tests/dialog/test-auth.c
 tests_dialog_test_auth_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_auth_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-http-connect
+tests_dialog_test_http_connect_SOURCES = tests/dialog/test-http-connect.c \
+	tests/dialog/http-connect-setups.h
+tests_dialog_test_http_connect_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_http_connect_LDADD = $(DIALOG_LIBS)

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/base/base64.h"
-
 struct mechanism {
     const char *name;
     bool needs_challenge; /* or it can be said unasked */
@@ -32,24 +30,31 @@ static int rate_any(const struct challenge *challenge)
     return 1;
 }
 
+void auth_encode_basic(const struct auth_settings *s, char ret[BASE64_LENGTH(AUTH_BASIC_MAX) + 1])
+{
+    char plain[AUTH_BASIC_MAX];
+    size_t n = 0;
+
+    if (s->user.n > 0)
+        memcpy(plain, s->user.data, s->user.n);
+    n += s->user.n;
+    plain[n++] = ':';
+    if (s->password.n > 0)
+        memcpy(plain + n, s->password.data, s->password.n);
+    n += s->password.n;
+    base64_encode(ret, plain, n);
+    explicit_bzero(plain, sizeof plain);
+}
+
 static bool answer_basic(struct auth *auth, const struct challenge *challenge,
                          const struct auth_request *request, struct builder *out)
 {
-    char plain[AUTH_USER_MAX + 1 + AUTH_PASSWORD_MAX], encoded[BASE64_LENGTH(sizeof plain) + 1];
-    struct text user = auth->settings->user, password = auth->settings->password;
-    size_t n = 0;
+    char encoded[BASE64_LENGTH(AUTH_BASIC_MAX) + 1];
 
     (void)challenge, (void)request;
-    memcpy(plain, user.data, user.n);
-    n += user.n;
-    plain[n++] = ':';
-    if (password.n > 0)
-        memcpy(plain + n, password.data, password.n);
-    n += password.n;
-    base64_encode(encoded, plain, n);
+    auth_encode_basic(auth->settings, encoded);
     builder_add_string(out, "Basic ");
     builder_add_string(out, encoded);
-    explicit_bzero(plain, sizeof plain);
     explicit_bzero(encoded, sizeof encoded);
     return true;
 }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/base/base64.h"
 #include "daemon/base/builder.h"
 #include "daemon/base/hash.h"
 #include "daemon/dialog/auth/digest.h"
@@ -20,6 +21,7 @@
 #define AUTH_USER_MAX     255
 #define AUTH_PASSWORD_MAX 1024
 #define AUTH_TOKEN_MAX    8192
+#define AUTH_BASIC_MAX    (AUTH_USER_MAX + 1 + AUTH_PASSWORD_MAX)
 #define AUTH_VALUE_MAX    12288 /* bytes of what is said: a token; a user of escapes only */
 #define AUTH_STALE_MAX    2     /* nonces that had become old, on one connection */
 
@@ -44,6 +46,9 @@ struct auth_settings {
 const char *auth_scheme_name(enum auth_scheme scheme);
 /* Returns 0 or -EINVAL. */
 int auth_scheme_parse(struct text name, enum auth_scheme *ret);
+/* What basic says of user and password. */
+void auth_encode_basic(const struct auth_settings *settings,
+                       char ret[BASE64_LENGTH(AUTH_BASIC_MAX) + 1]);
 /* NULL, or a sentence about credentials that its schemes cannot carry, without them. */
 const char *auth_check_settings(const struct auth_settings *settings);
 
