@@ -44,3 +44,8 @@ tests_dialog_test_http_connect_SOURCES = tests/dialog/test-http-connect.c \
 	tests/dialog/http-connect-setups.h
 tests_dialog_test_http_connect_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_http_connect_LDADD = $(DIALOG_LIBS)
+check_PROGRAMS += tests/dialog/test-proxy-header
+tests_dialog_test_proxy_header_SOURCES = tests/dialog/test-proxy-header.c \
+	tests/dialog/proxy_reader.c tests/dialog/proxy_reader.h
+tests_dialog_test_proxy_header_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_proxy_header_LDADD = $(DIALOG_LIBS)

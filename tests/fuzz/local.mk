@@ -11,6 +11,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz-dns-message \
 	tests/fuzz/fuzz-http-head \
 	tests/fuzz/fuzz-pattern \
+	tests/fuzz/fuzz-proxy-header \
 	tests/fuzz/fuzz-target \
 	tests/fuzz/fuzz-wire
 
@@ -18,6 +19,7 @@ tests_fuzz_fuzz_config_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_dns_message_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_http_head_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_pattern_LDADD = $(FUZZ_LIBS)
+tests_fuzz_fuzz_proxy_header_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_target_LDADD = $(FUZZ_LIBS)
 tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LIBS)
 
@@ -35,6 +37,9 @@ endif
 # With users, groups and tls contexts that do not depend on the machine.
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c tests/unit/fake-tls.c \
 	tests/unit/fake-users.c
+
+tests_fuzz_fuzz_proxy_header_SOURCES = tests/fuzz/fuzz-proxy-header.c \
+	tests/dialog/proxy_reader.c tests/dialog/proxy_reader.h
 
 libfuzzmain_la_SOURCES = tests/fuzz/standalone.c tests/fuzz/fuzz.h
 
