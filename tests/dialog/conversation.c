@@ -133,8 +133,11 @@ static size_t gather(const struct turn *turn, uint8_t **ret, const struct turn *
     return n;
 }
 
+/* A failed dialog may have a response that the table does not care for. */
 static void check_response(const struct conversation *c, const struct dialog *d)
 {
+    if (!c->response && d->want == DIALOG_FAILED)
+        return;
     ck_assert_msg(!!c->response == !!d->response.data, "%s: the response", c->name);
     if (c->response)
         ck_assert_msg(d->response.n == strlen(c->response) &&

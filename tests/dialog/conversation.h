@@ -39,7 +39,7 @@ struct conversation {
     const char *rest;     /* what of the peer's last words is not the dialog's; NULL: nothing */
     enum error_code code; /* how it ends; ERROR_NONE: done */
     const char *detail;   /* a part of the failure's detail; NULL: any */
-    const char *response; /* what is told to the client; NULL: nothing */
+    const char *response; /* what is told to the client; NULL: nothing, or any after a failure */
 };
 
 struct conversation_kind {
