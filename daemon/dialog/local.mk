@@ -11,4 +11,6 @@ libdaemon_la_SOURCES += \
 	daemon/dialog/proxy_header.c daemon/dialog/proxy_header.h \
 	daemon/dialog/socks.c daemon/dialog/socks.h \
 	daemon/dialog/socks4.c daemon/dialog/socks4.h \
-	daemon/dialog/socks5.c daemon/dialog/socks5.h
+	daemon/dialog/socks5.c daemon/dialog/socks5.h \
+	daemon/dialog/websocket.c daemon/dialog/websocket.h \
+	daemon/dialog/websocket_options.c

@@ -49,3 +49,13 @@ tests_dialog_test_proxy_header_SOURCES = tests/dialog/test-proxy-header.c \
 	tests/dialog/proxy_reader.c tests/dialog/proxy_reader.h
 tests_dialog_test_proxy_header_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_proxy_header_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-websocket
+tests_dialog_test_websocket_SOURCES = tests/dialog/test-websocket.c
+tests_dialog_test_websocket_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_websocket_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-websocket-options
+tests_dialog_test_websocket_options_SOURCES = tests/dialog/test-websocket-options.c
+tests_dialog_test_websocket_options_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_websocket_options_LDADD = libdaemon.la $(CHECK_LIBS)

@@ -27,11 +27,13 @@ tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LIBS)
 if HAVE_CHECK
 fuzz_targets += \
 	tests/fuzz/fuzz-socks4 \
-	tests/fuzz/fuzz-socks5
+	tests/fuzz/fuzz-socks5 \
+	tests/fuzz/fuzz-websocket
 
 FUZZ_DIALOG_LIBS = libconversation.la $(FUZZ_LIBS) $(CHECK_LIBS)
 tests_fuzz_fuzz_socks4_LDADD = $(FUZZ_DIALOG_LIBS)
 tests_fuzz_fuzz_socks5_LDADD = $(FUZZ_DIALOG_LIBS)
+tests_fuzz_fuzz_websocket_LDADD = $(FUZZ_DIALOG_LIBS)
 endif
 
 # With users, groups and tls contexts that do not depend on the machine.
