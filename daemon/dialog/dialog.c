@@ -31,7 +31,7 @@ void dialog_sent(struct dialog *d)
 void dialog_received(struct dialog *d, const uint8_t *data, size_t n)
 {
     assert(d->want == DIALOG_RECV_EXACT || d->want == DIALOG_RECV_LINE ||
-           d->want == DIALOG_RECV_HEAD);
+           d->want == DIALOG_RECV_UNTIL || d->want == DIALOG_RECV_HEAD);
     assert(n > 0 && n <= d->n);
     d->type->received(d, data, n);
 }
@@ -86,7 +86,14 @@ void dialog_want_exact(struct dialog *d, size_t n)
 
 void dialog_want_line(struct dialog *d, size_t max)
 {
+    d->until = '\n';
     want_receive(d, DIALOG_RECV_LINE, max);
+}
+
+void dialog_want_until(struct dialog *d, uint8_t until, size_t max)
+{
+    d->until = until;
+    want_receive(d, DIALOG_RECV_UNTIL, max);
 }
 
 void dialog_want_head(struct dialog *d, size_t max)

@@ -7,6 +7,7 @@
  *     DIALOG_SEND        sends all of `out`, then calls dialog_sent()
  *     DIALOG_RECV_EXACT  takes exactly `n` bytes (1…) from the connection, then dialog_received()
  *     DIALOG_RECV_LINE   takes all to the first LF, `n` bytes at most, likewise
+ *     DIALOG_RECV_UNTIL  takes all to the first byte `until`, `n` bytes at most, likewise
  *     DIALOG_RECV_HEAD   takes all to the first empty line, ended by LF or CRLF, likewise
  *     DIALOG_RECONNECT   connects anew to the same peer, then calls dialog_reconnected()
  *     DIALOG_DONE        goes on with the next step
@@ -27,6 +28,7 @@ enum dialog_want {
     DIALOG_SEND,
     DIALOG_RECV_EXACT,
     DIALOG_RECV_LINE,
+    DIALOG_RECV_UNTIL,
     DIALOG_RECV_HEAD,
     DIALOG_RECONNECT,
     DIALOG_DONE,
@@ -36,7 +38,7 @@ enum dialog_want {
 enum dialog_break {
     DIALOG_CLOSED,   /* the peer closed before it said all that was wanted */
     DIALOG_RESET,    /* or it did so with a reset */
-    DIALOG_TOO_LONG, /* no end of the line or head within `n` bytes */
+    DIALOG_TOO_LONG, /* no end of what was wanted within `n` bytes */
     DIALOG_INJECTED, /* there is more behind the end of a dialog whose type forbids it */
 };
 
@@ -63,6 +65,7 @@ struct dialog {
     const struct dialog_type *type;
     enum dialog_want want;
     size_t n;           /* for DIALOG_RECV_… */
+    uint8_t until;      /* for DIALOG_RECV_UNTIL; LF for DIALOG_RECV_LINE */
     const uint8_t *out; /* for DIALOG_SEND: n_out bytes, the dialog's own */
     size_t n_out;
     struct failure failure; /* for DIALOG_FAILED */
@@ -84,6 +87,7 @@ void dialog_init(struct dialog *dialog, const struct dialog_type *type);
 void dialog_want_send(struct dialog *dialog, const void *data, size_t n);
 void dialog_want_exact(struct dialog *dialog, size_t n);
 void dialog_want_line(struct dialog *dialog, size_t max);
+void dialog_want_until(struct dialog *dialog, uint8_t until, size_t max);
 void dialog_want_head(struct dialog *dialog, size_t max);
 void dialog_want_reconnect(struct dialog *dialog);
 void dialog_done(struct dialog *dialog);

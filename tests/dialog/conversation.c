@@ -33,14 +33,15 @@ static size_t measure(const struct dialog *d, const struct peer_words *words,
 {
     const uint8_t *start = words->data + words->next;
     size_t n = words->n - words->next, line = 0;
+    uint8_t until = d->want == DIALOG_RECV_HEAD ? '\n' : d->until;
 
     *ret_break = DIALOG_CLOSED;
     if (d->want == DIALOG_RECV_EXACT)
         return n >= d->n ? d->n : 0;
     for (size_t i = 0; i < n && i < d->n; i++) {
-        if (start[i] != '\n')
+        if (start[i] != until)
             continue;
-        if (d->want == DIALOG_RECV_LINE || i == line || (i == line + 1 && start[line] == '\r'))
+        if (d->want != DIALOG_RECV_HEAD || i == line || (i == line + 1 && start[line] == '\r'))
             return i + 1;
         line = i + 1;
     }
@@ -72,7 +73,7 @@ static void feed(struct dialog *d, struct peer_words *words)
 static bool wants_bytes(const struct dialog *d)
 {
     return d->want == DIALOG_RECV_EXACT || d->want == DIALOG_RECV_LINE ||
-           d->want == DIALOG_RECV_HEAD;
+           d->want == DIALOG_RECV_UNTIL || d->want == DIALOG_RECV_HEAD;
 }
 
 static void check_silence(struct dialog *d, const struct peer_words *words)
@@ -139,10 +140,12 @@ static void check_response(const struct conversation *c, const struct dialog *d)
     if (!c->response && d->want == DIALOG_FAILED)
         return;
     ck_assert_msg(!!c->response == !!d->response.data, "%s: the response", c->name);
-    if (c->response)
-        ck_assert_msg(d->response.n == strlen(c->response) &&
-                          memcmp(d->response.data, c->response, d->response.n) == 0,
+    if (c->response) {
+        size_t n = c->n_response ? c->n_response : strlen(c->response);
+
+        ck_assert_msg(d->response.n == n && memcmp(d->response.data, c->response, n) == 0,
                       "%s: the response is '%.*s'", c->name, (int)d->response.n, d->response.data);
+    }
 }
 
 static void check_end(const struct conversation *c, const struct dialog *d)

@@ -40,6 +40,7 @@ struct conversation {
     enum error_code code; /* how it ends; ERROR_NONE: done */
     const char *detail;   /* a part of the failure's detail; NULL: any */
     const char *response; /* what is told to the client; NULL: nothing, or any after a failure */
+    size_t n_response;    /* 0: up to its NUL */
 };
 
 struct conversation_kind {

@@ -1,4 +1,5 @@
-/* What all dialogs share, with one that asks for a line, a length and so many bytes. */
+/* What all dialogs share, with one that asks for a line, for all to a byte, a length and so
+ * many bytes. */
 #include <stdlib.h>
 
 #include "proto/cleanup.h"
@@ -19,6 +20,10 @@ static void toy_received(struct dialog *d, const uint8_t *data, size_t n)
     else if (d->want == DIALOG_RECV_LINE && data[0] == 'a')
         dialog_want_reconnect(d);
     else if (d->want == DIALOG_RECV_LINE && data[0] == 'l')
+        dialog_want_exact(d, 1);
+    else if (d->want == DIALOG_RECV_LINE && data[0] == 'u')
+        dialog_want_until(d, '>', 4);
+    else if (d->want == DIALOG_RECV_UNTIL && data[n - 1] == '>')
         dialog_want_exact(d, 1);
     else
         dialog_fail(d, ERROR_PROXY_REFUSED, "it says %.*s", (int)n, (const char *)data);
@@ -94,6 +99,20 @@ static const struct conversation conversations[] = {
      "def",
      ERROR_NONE,
      NULL,
+     NULL},
+    {"until a byte",
+     &toy_type,
+     {SAYS("hello"), HEARS("u\na\n>\1abc")},
+     "c",
+     ERROR_NONE,
+     NULL,
+     NULL},
+    {"the byte comes too late",
+     &toy_type,
+     {SAYS("hello"), HEARS("u\n1234>")},
+     NULL,
+     ERROR_PROXY_PROTOCOL,
+     "more than 4 bytes",
      NULL},
     {"again",
      &toy_type,
