@@ -12,5 +12,16 @@ libdaemon_la_SOURCES += \
 	daemon/dialog/socks.c daemon/dialog/socks.h \
 	daemon/dialog/socks4.c daemon/dialog/socks4.h \
 	daemon/dialog/socks5.c daemon/dialog/socks5.h \
+	daemon/dialog/starttls.c daemon/dialog/starttls.h \
+	daemon/dialog/starttls_ftp.c \
+	daemon/dialog/starttls_imap.c \
+	daemon/dialog/starttls_ldap.c \
+	daemon/dialog/starttls_lines.c \
+	daemon/dialog/starttls_mysql.c \
+	daemon/dialog/starttls_pop3.c \
+	daemon/dialog/starttls_postgres.c \
+	daemon/dialog/starttls_protocols.h \
+	daemon/dialog/starttls_smtp.c \
+	daemon/dialog/starttls_xmpp.c \
 	daemon/dialog/websocket.c daemon/dialog/websocket.h \
 	daemon/dialog/websocket_options.c

@@ -59,3 +59,17 @@ check_PROGRAMS += tests/dialog/test-websocket-options
 tests_dialog_test_websocket_options_SOURCES = tests/dialog/test-websocket-options.c
 tests_dialog_test_websocket_options_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_websocket_options_LDADD = libdaemon.la $(CHECK_LIBS)
+check_PROGRAMS += tests/dialog/test-starttls-lines
+tests_dialog_test_starttls_lines_SOURCES = tests/dialog/test-starttls-lines.c tests/dialog/starttls.h
+tests_dialog_test_starttls_lines_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_starttls_lines_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-starttls-packets
+tests_dialog_test_starttls_packets_SOURCES = tests/dialog/test-starttls-packets.c tests/dialog/starttls.h
+tests_dialog_test_starttls_packets_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_starttls_packets_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-starttls-xmpp
+tests_dialog_test_starttls_xmpp_SOURCES = tests/dialog/test-starttls-xmpp.c tests/dialog/starttls.h
+tests_dialog_test_starttls_xmpp_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_starttls_xmpp_LDADD = $(DIALOG_LIBS)

@@ -28,11 +28,13 @@ if HAVE_CHECK
 fuzz_targets += \
 	tests/fuzz/fuzz-socks4 \
 	tests/fuzz/fuzz-socks5 \
+	tests/fuzz/fuzz-starttls \
 	tests/fuzz/fuzz-websocket
 
 FUZZ_DIALOG_LIBS = libconversation.la $(FUZZ_LIBS) $(CHECK_LIBS)
 tests_fuzz_fuzz_socks4_LDADD = $(FUZZ_DIALOG_LIBS)
 tests_fuzz_fuzz_socks5_LDADD = $(FUZZ_DIALOG_LIBS)
+tests_fuzz_fuzz_starttls_LDADD = $(FUZZ_DIALOG_LIBS)
 tests_fuzz_fuzz_websocket_LDADD = $(FUZZ_DIALOG_LIBS)
 endif
 
