@@ -88,7 +88,11 @@ static const struct conversation conversations[] = {
     {"no name", &xmpp, {OPENS, HEARS("<>")}, .code = BROKEN},
     {"no name but a slash", &xmpp, {OPENS, HEARS("</>")}, .code = BROKEN},
     {"no name but a question mark", &xmpp, {OPENS, HEARS("<?>")}, .code = BROKEN},
-    {"no name but two", &xmpp, {OPENS, HEARS("<?" "?>")}, .code = BROKEN},
+    {"no name but two",
+     &xmpp,
+     {OPENS, HEARS("<?"
+                   "?>")},
+     .code = BROKEN},
     {"no host of that name",
      &xmpp,
      {OPENS, HEARS(SHORT "<a:error><host-unknown xmlns='x'/><text>no \x1b[0m</text></a:error>")},
