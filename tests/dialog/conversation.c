@@ -198,7 +198,7 @@ static const struct turn *answer(const struct conversation *c, struct dialog *d,
 static void play_strictly(const struct conversation_kind *kind, const struct conversation *c)
 {
     struct dialog *d = kind->make(c->setup);
-    struct peer_words words = {0};
+    struct peer_words words = {.data = (const uint8_t *)""};
     const struct turn *turn = c->turns;
     uint8_t *data = NULL;
 
