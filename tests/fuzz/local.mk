@@ -26,12 +26,14 @@ tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LIBS)
 # Those of dialogs hold conversations, which libcheck's tests play too.
 if HAVE_CHECK
 fuzz_targets += \
+	tests/fuzz/fuzz-http-connect \
 	tests/fuzz/fuzz-socks4 \
 	tests/fuzz/fuzz-socks5 \
 	tests/fuzz/fuzz-starttls \
 	tests/fuzz/fuzz-websocket
 
 FUZZ_DIALOG_LIBS = libconversation.la $(FUZZ_LIBS) $(CHECK_LIBS)
+tests_fuzz_fuzz_http_connect_LDADD = $(FUZZ_DIALOG_LIBS)
 tests_fuzz_fuzz_socks4_LDADD = $(FUZZ_DIALOG_LIBS)
 tests_fuzz_fuzz_socks5_LDADD = $(FUZZ_DIALOG_LIBS)
 tests_fuzz_fuzz_starttls_LDADD = $(FUZZ_DIALOG_LIBS)

@@ -315,7 +315,7 @@ static void list_offers(const struct http_head *head, char *ret, size_t size)
 
 static void explain(struct auth *auth, const struct http_head *head)
 {
-    char offers[64] = "", mine[64] = "", refused[64] = "";
+    char offers[64] = "", mine[32] = "", refused[32] = "";
 
     list_offers(head, offers, sizeof offers);
     for (size_t i = 0; i < auth->settings->n_schemes; i++) {

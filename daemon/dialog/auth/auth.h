@@ -70,7 +70,7 @@ struct auth {
     unsigned refused;      /* bits of schemes */
     unsigned n_stale;
     struct digest_state digest; /* of the last answer */
-    char reason[160];           /* of AUTH_FAILED, for people; bytes of the proxy's in it */
+    char reason[192];           /* of AUTH_FAILED, for people; bytes of the proxy's in it */
 };
 
 enum auth_verdict {
