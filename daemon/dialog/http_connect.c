@@ -107,7 +107,7 @@ static struct auth_request describe_request(const struct http_connect *c)
 static void fail(struct http_connect *c, enum error_code code, const char *detail)
 {
     if (leak_is_in(text_of(detail), &c->settings->auth))
-        detail = "it breaks off, repeating the credentials";
+        detail = "it repeats the credentials, so its words are not told";
     dialog_fail(&c->dialog, code, "%s", detail);
 }
 
@@ -282,7 +282,7 @@ static void take_start(struct http_connect *c, const uint8_t *data, size_t n)
     } else if (is_tls(data)) {
         fail_head(c, "is TLS: its url should begin with https://");
     } else {
-        snprintf(detail, sizeof detail, "its answer is not HTTP: it starts with '%.*s'", (int)n,
+        snprintf(detail, sizeof detail, "its answer is not HTTP: it starts with %.*s", (int)n,
                  (const char *)data);
         fail(c, ERROR_PROXY_PROTOCOL, detail);
     }

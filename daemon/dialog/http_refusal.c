@@ -82,7 +82,7 @@ void http_refusal_fail(struct http_refusal *r, struct dialog *dialog, enum error
 
 void http_refusal_want(struct http_refusal *r, struct dialog *dialog, enum error_code code)
 {
-    if (http_body_want(&r->body, dialog) != HTTP_BODY_MORE)
+    if (r->body.part == HTTP_PART_TRAILER || http_body_want(&r->body, dialog) != HTTP_BODY_MORE)
         http_refusal_fail(r, dialog, code);
 }
 
