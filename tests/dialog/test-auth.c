@@ -162,6 +162,11 @@ static const struct choice {
      ASKS("Proxy-Authenticate: Digest realm=a, nonce=1, algorithm=SHA-256, qop=auth-int\r\n"
           "Proxy-Authenticate: Digest realm=a, nonce=2\r\n"),
      "Digest username=\"user\", realm=\"a\", nonce=\"2\""},
+    /* of equals the first */
+    {{AUTH_DIGEST},
+     1,
+     OFFERS("Digest realm=a, nonce=1, Digest realm=a, nonce=2"),
+     "Digest username=\"user\", realm=\"a\", nonce=\"1\""},
     /* what is not in my list is not said */
     {{AUTH_DIGEST},
      1,

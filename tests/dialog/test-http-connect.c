@@ -46,6 +46,8 @@
         .detail = said, .response = page                                                           \
     }
 
+#define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
 static const struct conversation conversations[] = {
     /* ---- it opens ---- */
     OPENS("1.1", PLAIN, NULL, ASKS, HEARS(OK)),
@@ -128,6 +130,13 @@ static const struct conversation conversations[] = {
     REFUSES("the reason repeats the token", BEARER_ONLY,
             "it answers 400, in words that repeat the credentials", NULL, SAYS_BEARER,
             HEARS("HTTP/1.1 400 what is " TOKEN "?\r\n\r\n")),
+    REFUSES("a long reason repeats the password", BASIC_ONLY,
+            "it answers 400, in words that repeat the credentials", NULL, SAYS_BASIC,
+            HEARS("HTTP/1.1 400 " X64 X64 SECRET "\r\nContent-Length: 1\r\n\r\nx")),
+    REFUSES(
+        "a long page repeats the password", BASIC_ONLY,
+        "it answers 400, in words that repeat the credentials", NULL, SAYS_BASIC,
+        HEARS("HTTP/1.1 400 Bad\r\nContent-Length: 330\r\n\r\n" X64 X64 X64 X64 X64 SECRET ".")),
     FAILS("an offer repeats the password", BASIC_ONLY, AUTH, "it repeats the credentials",
           SAYS_BASIC, HEARS(WHO "Proxy-Authenticate: " SECRET "\r\n\r\n")),
     /* ---- it breaks the protocol ---- */
@@ -267,6 +276,8 @@ static const struct conversation conversations[] = {
           HEARS(WHO OFFER_BASIC EMPTY "Content-Length: 1\r\n\r\n")),
     FAILS("a chunk without a size", DIGEST_BASIC, PROTOCOL, "a chunk without a size", ASKS,
           HEARS(WHO OFFER_BASIC "Transfer-Encoding: chunked\r\n\r\n\r\n")),
+    FAILS("a chunk of more than 64 bits", DIGEST_BASIC, PROTOCOL, "a chunk without a size", ASKS,
+          HEARS(WHO OFFER_BASIC "Transfer-Encoding: chunked\r\n\r\n10000000000000001\r\nx\r\n")),
     FAILS("a chunk longer than its size", DIGEST_BASIC, PROTOCOL, "longer than its size", ASKS,
           HEARS(WHO OFFER_BASIC "Transfer-Encoding: chunked\r\n\r\n1\r\na \n0\r\n\r\n")),
     FAILS("a body longer than its length", DIGEST_BASIC, PROTOCOL, "it starts with bcdef", ASKS,
@@ -390,6 +401,30 @@ START_TEST(test_long_body)
 }
 END_TEST
 
+/* One byte more, and nothing of it is read. */
+START_TEST(test_too_long_body)
+{
+    struct dialog *d = start(DIGEST_BASIC);
+
+    hear(d, WHO OFFER_BASIC "Content-Length: 262145\r\n\r\n");
+    ck_assert_int_eq(d->want, DIALOG_RECONNECT);
+    finish(d);
+}
+END_TEST
+
+START_TEST(test_endless_chunk_size)
+{
+    struct dialog *d = start(DIGEST_BASIC);
+
+    hear(d, WHO OFFER_BASIC "Transfer-Encoding: chunked\r\n\r\n");
+    ck_assert_int_eq(d->want, DIALOG_RECV_LINE);
+    ck_assert_uint_eq(d->n, HTTP_CHUNK_LINE_MAX);
+    dialog_broken(d, DIALOG_TOO_LONG);
+    ck_assert_int_eq(d->failure.code, ERROR_PROXY_PROTOCOL);
+    finish(d);
+}
+END_TEST
+
 START_TEST(test_it_is_remembered)
 {
     struct dialog *d = start(DIGEST_BASIC);
@@ -505,6 +540,8 @@ int main(void)
     tcase_add_test(tests, test_long_page);
     tcase_add_test(tests, test_endless_body);
     tcase_add_test(tests, test_long_body);
+    tcase_add_test(tests, test_too_long_body);
+    tcase_add_test(tests, test_endless_chunk_size);
     tcase_add_test(tests, test_it_is_remembered);
     tcase_add_test(tests, test_reset);
     tcase_add_test(tests, test_headers);
