@@ -227,6 +227,31 @@ START_TEST(test_fallback)
 }
 END_TEST
 
+/* After a digest that was wrong, squid offers digest alone. */
+START_TEST(test_fallback_to_an_earlier_offer)
+{
+    struct auth_settings s = SETTINGS(AUTH_DIGEST, AUTH_BEARER, AUTH_BASIC);
+    struct auth auth;
+
+    auth_init(&auth, &s, NULL, "c");
+    check_starts(answer(&auth, OFFERS("Digest realm=a, nonce=b, Basic realm=a")), "Digest ");
+    ck_assert_str_eq(answer(&auth, OFFERS("Digest realm=a, nonce=c")), BASIC);
+    ck_assert_str_eq(answer(&auth, OFFERS("Digest realm=a, nonce=c")),
+                     "-it refused the credentials (digest, basic); it offers Digest");
+}
+END_TEST
+
+START_TEST(test_digest_needs_its_challenge)
+{
+    struct auth_settings s = SETTINGS(AUTH_BASIC, AUTH_DIGEST);
+    struct auth auth;
+
+    auth_init(&auth, &s, NULL, "c");
+    ck_assert_str_eq(answer(&auth, OFFERS("Digest realm=a, nonce=b, Basic realm=a")), BASIC);
+    check_starts(answer(&auth, OFFERS("Basic realm=a")), "-it refused the credentials (basic)");
+}
+END_TEST
+
 START_TEST(test_same_credentials_are_not_said_twice)
 {
     struct auth_settings s = SETTINGS(AUTH_BASIC);
@@ -506,6 +531,8 @@ int main(void)
     tcase_add_test(tests, test_unasked);
     tcase_add_loop_test(tests, test_choice, 0, ARRAY_SIZE(choices));
     tcase_add_test(tests, test_fallback);
+    tcase_add_test(tests, test_fallback_to_an_earlier_offer);
+    tcase_add_test(tests, test_digest_needs_its_challenge);
     tcase_add_test(tests, test_same_credentials_are_not_said_twice);
     tcase_add_test(tests, test_stale);
     tcase_add_test(tests, test_no_hash_falls_back);

@@ -4,12 +4,10 @@
 #include "daemon/dialog/auth/auth.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 struct mechanism {
-    const char *name;
     bool needs_challenge; /* or it can be said unasked */
     /* How good this challenge is; 0: it cannot be answered. */
     int (*rate)(const struct challenge *challenge);
@@ -117,86 +115,10 @@ static bool is_digest_going_on(struct auth *auth, const struct challenge *challe
 }
 
 static const struct mechanism mechanisms[AUTH_N_SCHEMES] = {
-    [AUTH_BASIC] = {"basic", false, rate_any, answer_basic, NULL},
-    [AUTH_DIGEST] = {"digest", true, rate_digest, answer_digest, is_digest_going_on},
-    [AUTH_BEARER] = {"bearer", false, rate_any, answer_bearer, NULL},
+    [AUTH_BASIC] = {false, rate_any, answer_basic, NULL},
+    [AUTH_DIGEST] = {true, rate_digest, answer_digest, is_digest_going_on},
+    [AUTH_BEARER] = {false, rate_any, answer_bearer, NULL},
 };
-
-/* ---- settings ---- */
-
-const char *auth_scheme_name(enum auth_scheme scheme)
-{
-    return mechanisms[scheme].name;
-}
-
-int auth_scheme_parse(struct text name, enum auth_scheme *ret)
-{
-    for (enum auth_scheme scheme = 0; scheme < AUTH_N_SCHEMES; scheme++) {
-        const char *known = mechanisms[scheme].name;
-
-        if (name.n == strlen(known) && memcmp(name.data, known, name.n) == 0) {
-            *ret = scheme;
-            return 0;
-        }
-    }
-    return -EINVAL;
-}
-
-static bool has_control(struct text text)
-{
-    for (size_t i = 0; i < text.n; i++)
-        if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f)
-            return true;
-    return false;
-}
-
-/* RFC 7617, 2; RFC 7616 hashes the same user, colon, password. */
-static const char *check_password(const struct auth_settings *s)
-{
-    if (s->user.n == 0 || s->user.n > AUTH_USER_MAX)
-        return "the user's name has to be 1 to 255 bytes long";
-    if (memchr(s->user.data, ':', s->user.n))
-        return "the user's name must not have a colon in it";
-    if (s->password.n > AUTH_PASSWORD_MAX)
-        return "the password has more than 1024 bytes";
-    if (has_control(s->user) || has_control(s->password))
-        return "there is a control character (a line's end?) in the user's name or the password";
-    return NULL;
-}
-
-/* RFC 6750, 2.1: b64token */
-static const char *check_token(struct text token)
-{
-    struct challenge as_challenge;
-    char text[8 + AUTH_TOKEN_MAX];
-    struct text rest = {text, 2 + token.n};
-    bool is_right;
-
-    if (token.n == 0 || token.n > AUTH_TOKEN_MAX)
-        return "the token has to be 1 to 8192 bytes long";
-    memcpy(text, "x ", 2);
-    memcpy(text + 2, token.data, token.n);
-    is_right = challenge_next(&rest, &as_challenge) && as_challenge.token68.n == token.n;
-    explicit_bzero(text, sizeof text);
-    return is_right ? NULL : "the token may have letters, digits and -._~+/ only, and = at its end";
-}
-
-const char *auth_check_settings(const struct auth_settings *s)
-{
-    unsigned seen = 0;
-
-    for (size_t i = 0; i < s->n_schemes; i++) {
-        const char *error =
-            s->schemes[i] == AUTH_BEARER ? check_token(s->token) : check_password(s);
-
-        if (error)
-            return error;
-        if (seen & 1u << s->schemes[i])
-            return "a scheme is named twice";
-        seen |= 1u << s->schemes[i];
-    }
-    return NULL;
-}
 
 /* ---- the answers ---- */
 
@@ -228,7 +150,7 @@ static bool say(struct auth *auth, enum auth_scheme scheme, const struct challen
         return false;
     }
     auth->has_answered = true;
-    auth->was_unasked = !challenge;
+    auth->was_unasked = false;
     auth->last = scheme;
     return true;
 }
@@ -236,15 +158,18 @@ static bool say(struct auth *auth, enum auth_scheme scheme, const struct challen
 bool auth_begin(struct auth *auth, const struct auth_request *request, struct builder *out)
 {
     const struct auth_settings *s = auth->settings;
+    bool is_known =
+        auth->memory && auth->memory->is_known && is_allowed(auth, auth->memory->scheme);
+    bool is_only = s->n_schemes == 1 && !mechanisms[s->schemes[0]].needs_challenge;
 
-    if (auth->memory && auth->memory->is_known && is_allowed(auth, auth->memory->scheme))
-        return say(auth, auth->memory->scheme, NULL, request, out);
-    return s->n_schemes == 1 && !mechanisms[s->schemes[0]].needs_challenge &&
-           say(auth, s->schemes[0], NULL, request, out);
+    auth->was_unasked =
+        (is_known || is_only) &&
+        say(auth, is_known ? auth->memory->scheme : s->schemes[0], NULL, request, out);
+    return auth->was_unasked;
 }
 
 /* The best challenge of a scheme in all the fields; its texts are the head's. */
-static bool find_challenge(const struct http_head *head, const struct mechanism *mechanism,
+static bool find_challenge(const struct http_head *head, enum auth_scheme scheme,
                            struct challenge *ret)
 {
     const struct http_field *field = NULL;
@@ -255,8 +180,8 @@ static bool find_challenge(const struct http_head *head, const struct mechanism 
         struct text rest = field->value;
 
         while (challenge_next(&rest, &challenge)) {
-            int rating = http_text_equals(challenge.scheme, mechanism->name)
-                             ? mechanism->rate(&challenge)
+            int rating = http_text_equals(challenge.scheme, auth_scheme_name(scheme))
+                             ? mechanisms[scheme].rate(&challenge)
                              : 0;
 
             if (rating <= best)
@@ -286,7 +211,7 @@ static void judge_last_answer(struct auth *auth, const struct http_head *head)
     if (!auth->has_answered)
         return;
     forget(auth);
-    if (!mechanism->is_going_on || !find_challenge(head, mechanism, &challenge) ||
+    if (!mechanism->is_going_on || !find_challenge(head, auth->last, &challenge) ||
         !mechanism->is_going_on(auth, &challenge))
         auth->refused |= 1u << auth->last;
 }
@@ -338,18 +263,36 @@ static void explain(struct auth *auth, const struct http_head *head)
                  "no configured scheme (%s) can be used; it offers %s", mine, offers);
 }
 
+/* With this head's challenge; where it has none, and none is needed, by what an earlier one said.
+ */
+static bool try_scheme(struct auth *auth, enum auth_scheme scheme, const struct http_head *head,
+                       const struct auth_request *request, struct builder *out)
+{
+    bool was_offered = auth->offered & 1u << scheme && !mechanisms[scheme].needs_challenge;
+    struct challenge challenge;
+    bool is_offered = find_challenge(head, scheme, &challenge);
+
+    return is_allowed(auth, scheme) && (is_offered || was_offered) &&
+           say(auth, scheme, is_offered ? &challenge : NULL, request, out);
+}
+
+static void note_offers(struct auth *auth, const struct http_head *head)
+{
+    struct challenge challenge;
+
+    for (size_t i = 0; i < auth->settings->n_schemes; i++)
+        if (find_challenge(head, auth->settings->schemes[i], &challenge))
+            auth->offered |= 1u << auth->settings->schemes[i];
+}
+
 enum auth_verdict auth_answer(struct auth *auth, const struct http_head *head,
                               const struct auth_request *request, struct builder *out)
 {
     judge_last_answer(auth, head);
-    for (size_t i = 0; i < auth->settings->n_schemes; i++) {
-        enum auth_scheme scheme = auth->settings->schemes[i];
-        struct challenge challenge;
-
-        if (is_allowed(auth, scheme) && find_challenge(head, &mechanisms[scheme], &challenge) &&
-            say(auth, scheme, &challenge, request, out))
+    note_offers(auth, head);
+    for (size_t i = 0; i < auth->settings->n_schemes; i++)
+        if (try_scheme(auth, auth->settings->schemes[i], head, request, out))
             return AUTH_READY;
-    }
     explain(auth, head);
     return AUTH_FAILED;
 }

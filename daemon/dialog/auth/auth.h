@@ -1,6 +1,7 @@
 /* Authentication to one HTTP proxy, while one connection is made through it. The configuration
  * names schemes in order of preference. Of those that the proxy offers, the first is used; when it
- * is refused, the next one. Credentials never go out in a scheme that is not named.
+ * is refused, the next one, even if the proxy has offered that only before (squid then goes on with
+ * the one it has refused). Credentials never go out in a scheme that is not named.
  *
  * Before it is asked, something is said only where the proxy has accepted the same on an earlier
  * connection (struct auth_memory), or where there is one scheme only and it needs no challenge.
@@ -67,7 +68,8 @@ struct auth {
     bool has_answered;
     bool was_unasked;      /* the last answer was: no challenge of this connection led to it */
     enum auth_scheme last; /* of the last answer */
-    unsigned refused;      /* bits of schemes */
+    unsigned offered;      /* bits of schemes, by any 407 of this connection */
+    unsigned refused;
     unsigned n_stale;
     struct digest_state digest; /* of the last answer */
     char reason[192];           /* of AUTH_FAILED, for people; bytes of the proxy's in it */
