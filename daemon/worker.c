@@ -41,6 +41,7 @@ struct worker {
     struct timer drain_timer;
     struct timer trim_timer;
     uint64_t peak;    /* most requests and relays at once since the memory was last trimmed */
+    bool has_rest;    /* there was something left of a burst when it was trimmed */
     bool is_stopping; /* draining is over: only what is in flight */
     bool is_parting;  /* all relays have ended, the peers are told and closed */
     struct ring *ring;
@@ -136,12 +137,14 @@ static uint64_t load(struct worker *w)
     return counter_get(&w->counters.requests_now) + counter_get(&w->counters.relays_now);
 }
 
+/* What is left of the burst then is given back when nothing is. */
 static void trim(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, trim_timer);
 
     malloc_trim(0);
     w->peak = load(w);
+    w->has_rest = w->peak > 0;
 }
 
 /* After a burst free() gives next to nothing back: a few small chunks that the C library keeps for
@@ -152,7 +155,8 @@ static void watch_load(struct worker *w)
 
     if (now > w->peak)
         w->peak = now;
-    else if (w->peak >= TRIM_PEAK_MIN && now <= w->peak / 2 && !w->trim_timer.is_set)
+    else if (((w->peak >= TRIM_PEAK_MIN && now <= w->peak / 2) || (w->has_rest && now == 0)) &&
+             !w->trim_timer.is_set)
         ring_timer_set(w->ring, &w->trim_timer, ring_now_us(w->ring) + TRIM_AFTER_US);
 }
 
