@@ -50,6 +50,7 @@ libdaemon_la_SOURCES = \
 	daemon/front/handoff.c \
 	daemon/front/holder.c daemon/front/holder.h \
 	daemon/front/identity.c daemon/front/identity.h \
+	daemon/front/inbox.c daemon/front/inbox.h \
 	daemon/front/listener.c daemon/front/listener.h \
 	daemon/front/metrics.c daemon/front/metrics.h \
 	daemon/front/outgoing.c \

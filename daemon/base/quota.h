@@ -17,6 +17,7 @@ enum quota_kind {
     QUOTA_QUESTIONS,   /* names being looked up for him, likewise */
     QUOTA_GRANTS,      /* likewise, */
     QUOTA_GRANT_BYTES, /* and what they keep in memory */
+    QUOTA_INBOX,       /* bytes of messages from him that wait for his turn, likewise */
     QUOTA_KINDS,       /* their number */
 };
 

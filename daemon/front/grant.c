@@ -5,8 +5,8 @@
  *
  * One answer is with the kernel at a time, in a place of the grant's own; opens that come meanwhile
  * are only counted, and receiving never stops. So holders who ask and never read cost nothing but
- * the answers that fill their socket, and what they send cannot stay in ours: an fd of the grant
- * itself that waited there would keep it open for ever.
+ * the answers that fill their socket and their maker's turns (inbox.c), and what they send cannot
+ * stay in ours: an fd of the grant itself that waited there would keep it open for ever.
  */
 #include "daemon/front/grant.h"
 
@@ -49,6 +49,7 @@ void grant_close(struct grant *grant)
     if (grant->is_closing)
         return;
     grant->is_closing = true;
+    task_clear(&grant->turn);
     ring_cancel(grant->front->env.ring, &grant->recv_op);
     ring_cancel(grant->front->env.ring, &grant->send_op);
     free_if_idle(grant);
@@ -134,17 +135,24 @@ static void send_error(struct grant *grant, uint64_t id, const char *detail)
         send_answer(grant, message_encode_error(grant->data, sizeof grant->data, id, &m), -1);
 }
 
-static void answer_next(struct grant *grant)
+static void answer_one(struct task *task)
 {
+    struct grant *grant = container_of(task, struct grant, turn);
     const char *detail = NULL;
     enum error_code code;
     int fd = -1;
 
-    if (grant->is_closing || grant->n_owed == 0 || op_is_pending(&grant->send_op))
+    if (op_is_pending(&grant->send_op)) /* an error; answered() comes back to this */
         return;
     grant->n_owed--;
     code = open_session(grant, &detail, &fd);
     send_opened(grant, code, detail, fd);
+}
+
+static void answer_next(struct grant *grant)
+{
+    if (!grant->is_closing && grant->n_owed > 0 && !op_is_pending(&grant->send_op))
+        ring_post(grant->front->env.ring, &grant->turn);
 }
 
 static void answered(struct op *op, int res, uint32_t flags)
@@ -248,6 +256,7 @@ static struct grant *start(struct peer *peer, struct narrowing *narrowing, struc
     counter_add(&grant->front->counters->grants_now, 1);
     op_init(&grant->recv_op, received);
     op_init(&grant->send_op, answered);
+    task_init(&grant->turn, &grant->user->questions, answer_one);
     ring_recv_messages(grant->front->env.ring, &grant->recv_op, grant->fd);
     return grant;
 }

@@ -23,7 +23,8 @@ struct grant {
     struct fdmsg msg; /* being sent, with the fd, which is owned; -1: none */
     int sending_fd;
     uint8_t data[GRANT_ANSWER_MAX];
-    unsigned n_owed; /* opens whose answer has not been begun */
+    unsigned n_owed;  /* opens whose answer has not been begun */
+    struct task turn; /* to begin one */
     bool is_closing;
 };
 

@@ -99,6 +99,7 @@ void peer_start(struct peer *peer, struct front *front, int fd)
     list_init(&peer->relays);
     list_init(&peer->sending);
     list_init(&peer->queued);
+    inbox_init(peer);
     list_append(&front->peers, &peer->node);
     counter_add(&front->counters->sessions, 1);
     counter_add(&front->counters->sessions_now, 1);
@@ -175,6 +176,7 @@ void peer_close(struct peer *peer)
     list_for_each (&peer->requests, node)
         request_abandon(container_of(node, struct request, node));
     peer_drop_outgoing(peer);
+    inbox_drop(peer);
     peer->n_holds--;
     peer_free_if_idle(peer);
 }
@@ -279,35 +281,15 @@ static void on_cancel(struct peer *peer, const struct wire_head *head, struct wi
         request_cancel(peer, head->id);
 }
 
-static void on_explain(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
-{
-    struct message_explain explain;
-    const char *error;
-
-    if (message_decode_explain(reader, &explain, &error) < 0)
-        peer_fail(peer, ERROR_BAD_MESSAGE, error);
-    else
-        report_explain(peer, head->id, &explain);
-}
-
-static void on_status(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
-{
-    struct message_status status;
-    const char *error;
-
-    if (message_decode_status(reader, &status, &error) < 0)
-        peer_fail(peer, ERROR_BAD_MESSAGE, error);
-    else
-        report_status(peer, head->id, &status);
-}
-
 static const struct handler {
     enum wire_type type;
-    void (*fn)(struct peer *peer, const struct wire_head *head, struct wire_reader reader);
+    message_fn *fn;
+    bool takes_turns; /* costs much */
 } handlers[] = {
-    {WIRE_HELLO, on_hello},     {WIRE_CONNECT, on_connect}, {WIRE_CANCEL, on_cancel},
-    {WIRE_EXPLAIN, on_explain}, {WIRE_STATUS, on_status},   {WIRE_GRANT, on_grant},
-    {WIRE_OPEN, on_open},
+    {WIRE_HELLO, on_hello, false},      {WIRE_CONNECT, on_connect, false},
+    {WIRE_CANCEL, on_cancel, false},    {WIRE_EXPLAIN, report_explain, true},
+    {WIRE_STATUS, report_status, true}, {WIRE_GRANT, on_grant, true},
+    {WIRE_OPEN, on_open, false},
 };
 
 /* A session from a grant is for whoever speaks first. */
@@ -354,10 +336,13 @@ static void dispatch(struct peer *peer, const struct ring_message *m)
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
-        if (handlers[i].type == head.type) {
+        if (handlers[i].type != head.type)
+            continue;
+        if (handlers[i].takes_turns)
+            inbox_put(peer, handlers[i].fn, m->data, m->n);
+        else
             handlers[i].fn(peer, &head, reader);
-            return;
-        }
+        return;
     }
     peer_fail(peer, ERROR_BAD_MESSAGE, "unknown message type");
 }
@@ -374,12 +359,20 @@ static void holder_ended(struct op *op, int res, uint32_t flags)
         peer_close(peer);
 }
 
+void peer_go_on(struct peer *peer)
+{
+    if (peer->is_closing)
+        peer_free_if_idle(peer);
+    else if (!op_is_pending(&peer->recv_op) && list_is_empty(&peer->inbox.messages))
+        ring_recv_messages(peer->front->env.ring, &peer->recv_op, peer->fd);
+}
+
 static void received(struct op *op, int res, uint32_t flags)
 {
     struct peer *peer = container_of(op, struct peer, recv_op);
     struct ring *ring = peer->front->env.ring;
     struct ring_message message;
-    bool is_over = res < 0 && res != -ENOBUFS;
+    bool is_over = res < 0 && res != -ENOBUFS && res != -ECANCELED;
 
     if (res >= 0) {
         is_over = ring_message_get(ring, res, flags, &message) < 0;
@@ -388,10 +381,8 @@ static void received(struct op *op, int res, uint32_t flags)
             dispatch(peer, &message);
         peer->n_holds--;
     }
-    if (peer->is_closing)
-        peer_free_if_idle(peer);
-    else if (is_over)
+    if (is_over && !peer->is_closing)
         peer_close(peer);
-    else if (!op_is_pending(op))
-        ring_recv_messages(ring, op, peer->fd);
+    else
+        peer_go_on(peer);
 }

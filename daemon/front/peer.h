@@ -7,6 +7,7 @@
 
 #include "daemon/front/front.h"
 #include "daemon/front/holder.h"
+#include "daemon/front/inbox.h"
 #include "daemon/policy/narrowing.h"
 #include "daemon/policy/policy.h"
 #include "proto/fdmsg.h"
@@ -26,6 +27,7 @@ struct peer {
     bool has_hello;
     bool is_failing; /* an error message is on its way, then it is dropped */
     bool is_closing;
+    struct inbox inbox;
     struct list requests;
     unsigned n_requests;
     unsigned n_holds;    /* by functions that go on using it after something that may end it */
@@ -64,6 +66,9 @@ void peer_start(struct peer *peer, struct front *front, int fd);
 void peer_close(struct peer *peer);
 /* Whether the process it belongs to is alive: to be asked before it is given anything. */
 bool peer_is_held(struct peer *peer);
+/* Receives, unless messages wait; to be called when none does any more. Frees a closing peer that
+ * is idle. */
+void peer_go_on(struct peer *peer);
 /* To be called when a request or relay of a closing peer is gone. */
 void peer_free_if_idle(struct peer *peer);
 

@@ -93,7 +93,7 @@ static void explain_as(struct peer *peer, uint64_t id, const struct identity *id
     send_explained(peer, id, &m);
 }
 
-void report_explain(struct peer *peer, uint64_t id, const struct message_explain *message)
+static void explain(struct peer *peer, uint64_t id, const struct message_explain *message)
 {
     struct identity *other;
     struct failure failure;
@@ -109,4 +109,15 @@ void report_explain(struct peer *peer, uint64_t id, const struct message_explain
     }
     explain_as(peer, id, other, message->target);
     identity_unref(other);
+}
+
+void report_explain(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
+{
+    struct message_explain message;
+    const char *error;
+
+    if (message_decode_explain(reader, &message, &error) < 0)
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
+    else
+        explain(peer, head->id, &message);
 }

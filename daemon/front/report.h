@@ -4,7 +4,6 @@
 #include "daemon/front/peer.h"
 #include "proto/message.h"
 
-void report_explain(struct peer *peer, uint64_t id, const struct message_explain *message);
-void report_status(struct peer *peer, uint64_t id, const struct message_status *message);
+message_fn report_explain, report_status;
 /* Whether the peer may see what is not his own: root and the daemon's user. */
 bool report_may_tell_all(const struct peer *peer);

@@ -214,14 +214,18 @@ static struct answer *answer_new(struct peer *peer, uint64_t id, bool is_metrics
     return answer_free(a);
 }
 
-void report_status(struct peer *peer, uint64_t id, const struct message_status *message)
+void report_status(struct peer *peer, const struct wire_head *head, struct wire_reader reader)
 {
+    struct message_status message;
     struct answer *a = NULL;
+    const char *error;
 
-    if (peer->is_closing)
+    if (message_decode_status(reader, &message, &error) < 0) {
+        peer_fail(peer, ERROR_BAD_MESSAGE, error);
         return;
+    }
     if (peer_has_room(peer))
-        a = answer_new(peer, id, message->format == STATUS_OPENMETRICS);
+        a = answer_new(peer, head->id, message.format == STATUS_OPENMETRICS);
     if (a)
         send_next(peer, a);
     else

@@ -33,6 +33,7 @@ static struct user *add(struct front *front, uid_t uid)
         return NULL;
     }
     fair_lane_init(&user->handshakes);
+    fair_lane_init(&user->questions);
     user->front = front;
     list_init(&user->left_out_node);
     list_append(bucket_of(front, uid), &user->node);

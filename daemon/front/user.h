@@ -12,6 +12,7 @@ struct user {
     uid_t uid;
     struct quota *quota; /* of the rule "" */
     struct fair_lane handshakes;
+    struct fair_lane questions; /* and all else that costs much */
     struct front *front;
     struct list left_out_node; /* audit.c */
     unsigned n_left_out;       /* log lines */

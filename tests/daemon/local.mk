@@ -20,7 +20,7 @@ script_tests += \
 	tests/daemon/test-seal.py \
 	tests/daemon/test-status.py
 
-EXTRA_DIST += tests/daemon/metrics.py tests/daemon/rig.py
+EXTRA_DIST += tests/daemon/flood.py tests/daemon/metrics.py tests/daemon/rig.py
 
 noinst_PROGRAMS += tests/lib/key-updater
 tests_lib_key_updater_SOURCES = tests/lib/key-updater.c

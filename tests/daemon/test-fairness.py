@@ -1,5 +1,6 @@
 """While one user's thousands of TLS requests are under way, another user's requests of either kind are
-all answered before that is over: users take turns."""
+all answered before that is over: users take turns. Likewise while he asks thousands of questions that
+no rule limits, whatever they are."""
 # time-limit: 180
 import json
 import os
@@ -9,11 +10,14 @@ import subprocess
 
 import fdialtest
 import rig
+from flood import KINDS, Flood
 from rig import rule
 
 FLOOD = 2000 if not fdialtest.IS_SLOW else 500
 SESSIONS = 20  # so many that each can submit all it has before it gets an answer
 PLAIN, TLS = 10, 4
+QUESTIONS = {"grant": 4000, "open": 10000}  # a second's worth or more
+QUESTIONS_ELSE = 30000
 
 
 def program(name):
@@ -79,6 +83,33 @@ class Fairness(rig.Case):
             told = json.loads(p.communicate(timeout=6 * rig.WAIT_S)[0])
             self.assertEqual((p.returncode, told["n"]), (0, FLOOD // SESSIONS))
         print(f"# of the flood's {FLOOD} requests {left} were left")
+        self.close_all()
+        state.check()
+
+    def check_flood_of_questions(self, daemon, kind):
+        """Ten requests take less than a hundred turns of the ring. With all that a turn receives (64 messages)
+        dealt with at once, 4000 grants or 7500 opens were before the last of them; without, 40 and 270."""
+        number = QUESTIONS.get(kind, QUESTIONS_ELSE) // (4 if fdialtest.IS_SLOW else 1)
+        origin = self.serve(fdialtest.Echo())
+        session = self.session(daemon)
+        flood = Flood(daemon.socket, kind, number)
+        fdialtest.wait_until(lambda: flood.answered() > 0, rig.WAIT_S, "answers for the flood")
+        for _ in range(PLAIN):
+            self.dial(session, f"tcp://127.0.0.1:{origin.port}").close()
+        answered = flood.answered()
+        print(f"# {kind}: of the flood's {number} questions {answered} were answered")
+        self.assertLess(answered, number / 2)
+        fdialtest.wait_until(lambda: flood.answered() == number, 6 * rig.WAIT_S, "the flood's end")
+        flood.stop()
+
+    def test_floods_of_questions(self):
+        daemon = self.start_daemon(
+            "workers = 1\n" + rule(client=rig.strings(f"uid:{rig.UID}", f"uid:{fdialtest.CLIENT_UID}")),
+            log_level="warning")
+        state = rig.State(daemon)
+        for kind in KINDS:
+            with self.subTest(kind=kind):
+                self.check_flood_of_questions(daemon, kind)
         self.close_all()
         state.check()
 

@@ -4,6 +4,7 @@ answers that nobody fetches; and ends that come in an unusual order."""
 import contextlib
 import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -17,6 +18,7 @@ FDS_MAX = 256     # of a daemon that may have few
 HELLO_TIMEOUT_S = 30
 N_NAMES = 4500    # more than a worker looks up at the same time
 N_SESSIONS = 50   # with 4000 answers each some 150 MB, if nobody minds
+N_ASKING = 400    # sessions, with 100 KB or more of questions each
 MEMORY_MAX_KIB = 100 * 1024
 STALL_S = 35  # RELAY_STALL_US times one more than RELAY_STALLS_MAX
 FILL_MAX = 64 << 20  # more than the sockets on the way hold
@@ -115,6 +117,43 @@ class HostileLimits(rig.Case):
             for _ in range(FILL_MAX >> 16):
                 connection.sendall(bytes(1 << 16))
             self.fail("it was all taken")
+
+    def test_questions_that_wait(self):
+        """More than may wait for their turn, all there at once: some sessions are told so and end, the
+        rest is answered."""
+        daemon = self.start()
+        state = rig.State(daemon)
+        sessions = [self.session(daemon) for _ in range(N_ASKING)]
+        long = [attr(rig.PATTERN, "x" * 500) for _ in range(30)]
+        daemon.process.send_signal(signal.SIGSTOP)
+        asked = [0] * N_ASKING
+        for i, s in enumerate(sessions):
+            s.socket.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    s.send(message(rig.GRANT, asked[i], *long))
+                    asked[i] += 1
+            s.socket.settimeout(rig.WAIT_S)
+        daemon.process.send_signal(signal.SIGCONT)
+        n_refused = 0
+        for s, n in zip(sessions, asked):
+            left = set(range(n))
+            while left:
+                m = s.recv()
+                if m.kind == rig.ERROR:
+                    self.assertEqual((m.code, m.detail),
+                                     (OVER_LIMIT, "too many questions of this user wait for an answer"))
+                    self.assertIsNone(s.recv())
+                    n_refused += 1
+                    break
+                self.assertEqual(m.kind, rig.GRANTED)
+                left.remove(m.id)
+        print(f"# {sum(asked)} questions, {n_refused} of {N_ASKING} sessions over the limit")
+        self.assertGreater(n_refused, 0)
+        self.assertLess(n_refused, N_ASKING)
+        self.dial(self.session(daemon), self.target).close()
+        self.close_all()
+        state.check()
 
     def test_fds_that_nobody_takes(self):
         """The kernel counts them for all clients together, unless the daemon is privileged: who gets
