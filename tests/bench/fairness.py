@@ -1,6 +1,6 @@
 """How long one user's plain requests take while another floods the daemon with TLS requests in several
 sessions: as many as its limits allow at a time; and twice as many, half of which are refused and tried
-again at once.
+again at once. Then the same with floods of what no rule limits, each of one kind (tests/daemon/flood.py).
 
 The daemon, with one worker, has a CPU to itself: it is what is measured, and the flood keeps all of it
 busy. The others share another CPU. There the flood's origin (nice 19) and its clients (SCHED_IDLE) get what
@@ -11,9 +11,11 @@ origin, since those that are refused try again without a pause. On a machine tha
 import json
 import os
 import subprocess
+import sys
 import time
 
 import fdialtest
+import flood as questions
 
 FOR_MEASURED = ["chrt", "--rr", "1"]  # with --realtime
 FOR_ORIGIN = ["nice", "-n", "19"]
@@ -77,6 +79,11 @@ def describe(name, run):
     print(f"{name:34} p50 {run['p50_us']:7.0f}   p99 {run['p99_us']:7.0f}   longest {run['max_us']:7.0f}")
 
 
+def judge(alone, loaded):
+    over = loaded["p99_us"] - alone["p99_us"]
+    return f"p99 {over:.0f} us above that alone, {'within' if over <= AIM_US else 'NOT within'} {AIM_US}"
+
+
 class Fairness:
     def __init__(self, rig, program, n, is_realtime):
         self.rig, self.program, self.n = rig, program, n
@@ -92,18 +99,36 @@ class Fairness:
     def measure(self):
         return measure(self.rig, self.daemon, self.plain_port, self.program, self.n, self.wrapper)
 
+    def measure_busy(self):
+        """With how much of its CPU the daemon used meanwhile."""
+        start, cpu_s = time.monotonic(), fdialtest.cpu_s(self.daemon.pid)
+        loaded = self.measure()
+        return loaded, (fdialtest.cpu_s(self.daemon.pid) - cpu_s) / (time.monotonic() - start)
+
     def print_loaded(self, alone, depth, what):
         flood = Flood(self.rig, self.daemon, self.tls_port, self.program, depth)
         time.sleep(1)  # until it is at its limit
-        start, cpu_s = time.monotonic(), fdialtest.cpu_s(self.daemon.pid)
-        loaded = self.measure()
-        busy = (fdialtest.cpu_s(self.daemon.pid) - cpu_s) / (time.monotonic() - start)
+        loaded, busy = self.measure_busy()
         connected, refused = flood.stop()
-        over = loaded["p99_us"] - alone["p99_us"]
         describe(f"with {FLOOD_SESSIONS} x {depth} TLS requests", loaded)
         print(f"  {what}: {connected:.0f} TLS connections/s and {refused:.0f} refusals/s; the daemon's CPU is"
-              f" {busy:.0%} busy;\n  p99 {over:.0f} us above that alone,"
-              f" {'within' if over <= AIM_US else 'NOT within'} {AIM_US}")
+              f" {busy:.0%} busy;\n  {judge(alone, loaded)}")
+
+    def step_back(self):
+        """As FOR_FLOOD, in the flood's process."""
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        if self.rig.is_pinned:
+            os.sched_setaffinity(0, {self.rig.origin_cpu})
+
+    def print_questions(self, alone, kind):
+        flood = questions.Flood(self.daemon.socket, kind, sys.maxsize, uid=FLOOD_UID, prepare=self.step_back)
+        time.sleep(1)
+        before, start = flood.answered(), time.monotonic()
+        loaded, busy = self.measure_busy()
+        rate = (flood.answered() - before) / (time.monotonic() - start)
+        flood.stop()
+        describe(f"with {questions.SESSIONS} x {questions.WINDOW} times {kind}", loaded)
+        print(f"  {rate:.0f} answers/s; the daemon's CPU is {busy:.0%} busy; {judge(alone, loaded)}")
 
 
 def print_fairness(rig, program, n, is_realtime):
@@ -115,4 +140,6 @@ def print_fairness(rig, program, n, is_realtime):
     for depth, what in ((FLOOD_MAX // FLOOD_SESSIONS, "as many as its limits allow"),
                         (2 * FLOOD_MAX // FLOOD_SESSIONS, "twice as many")):
         fairness.print_loaded(alone, depth, what)
+    for kind in questions.KINDS:
+        fairness.print_questions(alone, kind)
     fairness.daemon.stop()
