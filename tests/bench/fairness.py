@@ -115,8 +115,8 @@ class Fairness:
               f" {busy:.0%} busy;\n  {judge(alone, loaded)}")
 
     def step_back(self):
-        """As FOR_FLOOD, in the flood's process."""
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        """As FOR_ORIGIN, in the flood's process: it takes a while to ask, and never is refused."""
+        os.nice(19)
         if self.rig.is_pinned:
             os.sched_setaffinity(0, {self.rig.origin_cpu})
 
