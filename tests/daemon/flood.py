@@ -21,7 +21,7 @@ def _patterns(n):
 
 _DENIED = rig.attr(rig.TARGET, "tcp://192.0.2.1:9")
 _QUESTIONS = {  # as long as may be, where that costs more
-    "cancel": lambda i: [rig.message(rig.CANCEL, i)] * 16 + [rig.message(rig.CONNECT, i, _DENIED)],
+    "cancel": lambda i: [rig.message(rig.CANCEL, i)] * 8 + [rig.message(rig.CONNECT, i, _DENIED)],
     "connect": lambda i: [rig.message(rig.CONNECT, i, _DENIED)],
     "explain": lambda i: [rig.message(rig.EXPLAIN, i, _DENIED)],
     "grant": lambda i: [rig.message(rig.GRANT, i, *_GRANTED)],
