@@ -59,6 +59,7 @@ libdaemon_la_SOURCES = \
 	daemon/front/report.c daemon/front/report.h \
 	daemon/front/request.c daemon/front/request.h \
 	daemon/front/status.c \
+	daemon/front/untaken.c daemon/front/untaken.h \
 	daemon/front/user.c daemon/front/user.h \
 	daemon/metrics_server.c daemon/metrics_server.h \
 	daemon/sockets.c daemon/sockets.h \

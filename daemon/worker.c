@@ -195,6 +195,7 @@ static int set_up(struct worker *w, const char **ret_error)
     w->front.counters = &w->counters;
     w->front.status = &shared->status;
     w->front.undecided = shared->undecided;
+    w->front.untaken_max = untaken_max();
     r = own_addresses_new(&w->front.env.own);
     if (r == 0)
         r = resolver_new(&w->front.env.resolver, w->ring, &resolver_options);

@@ -18,6 +18,7 @@ enum quota_kind {
     QUOTA_GRANTS,      /* likewise, */
     QUOTA_GRANT_BYTES, /* and what they keep in memory */
     QUOTA_INBOX,       /* bytes of messages from him that wait for his turn, likewise */
+    QUOTA_UNTAKEN,     /* fds sent to him that wait in his sockets, likewise */
     QUOTA_KINDS,       /* their number */
 };
 

@@ -7,6 +7,7 @@
 #include "daemon/base/stats.h"
 #include "daemon/conn/conn.h"
 #include "daemon/front/audit.h"
+#include "daemon/front/untaken.h"
 #include "daemon/policy/config.h"
 #include "proto/wire.h"
 
@@ -42,6 +43,7 @@ struct front {
     struct list relays;
     struct list requests[REQUEST_BUCKETS]; /* of all sessions, by session and id */
     struct list users[USER_BUCKETS];       /* who have a session */
+    unsigned untaken_max;                  /* of a user; untaken.c */
     bool is_draining;                      /* no new sessions and requests */
     struct audit audit;
     uint8_t scratch[WIRE_MESSAGE_MAX];
@@ -54,6 +56,7 @@ static inline void front_init(struct front *front)
     list_init(&front->grants);
     list_init(&front->relays);
     audit_init(&front->audit);
+    front->untaken_max = UNTAKEN_PER_USER_MAX;
     for (size_t i = 0; i < REQUEST_BUCKETS; i++)
         list_init(&front->requests[i]);
     for (size_t i = 0; i < USER_BUCKETS; i++)

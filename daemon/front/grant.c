@@ -28,6 +28,7 @@ static struct grant *grant_free(struct grant *grant)
     struct front *front = grant->front;
 
     list_remove(&grant->node);
+    untaken_deinit(&grant->untaken);
     ring_close_consume_fd(front->env.ring, grant->fd);
     identity_unref(grant->identity);
     narrowing_unref(grant->narrowing);
@@ -40,8 +41,14 @@ static struct grant *grant_free(struct grant *grant)
 
 static void free_if_idle(struct grant *grant)
 {
-    if (grant->is_closing && !op_is_pending(&grant->recv_op) && !op_is_pending(&grant->send_op))
+    if (grant->is_closing && !op_is_pending(&grant->recv_op) && !op_is_pending(&grant->send_op) &&
+        !untaken_lingers(&grant->untaken))
         grant_free(grant);
+}
+
+static void all_taken(struct untaken *untaken)
+{
+    free_if_idle(container_of(untaken, struct grant, untaken));
 }
 
 void grant_close(struct grant *grant)
@@ -93,11 +100,16 @@ static enum error_code open_session(struct grant *grant, const char **ret_detail
     if (code != ERROR_NONE)
         return code;
     *ret_detail = charge_session(grant, &charge);
+    if (!*ret_detail && !untaken_add(&grant->untaken, 1)) {
+        narrowing_remove_session(grant->narrowing);
+        *ret_detail = "too many sessions and connections of this user wait to be taken";
+    }
     if (*ret_detail)
         return ERROR_OVER_LIMIT;
     peer = calloc(1, sizeof *peer);
     if (!peer || make_pair(&fd, ret_client_fd) < 0) {
         free(peer);
+        untaken_sub(&grant->untaken, 1);
         narrowing_remove_session(grant->narrowing);
         return ERROR_NO_RESOURCES;
     }
@@ -164,6 +176,10 @@ static void answered(struct op *op, int res, uint32_t flags)
     (void)flags;
     ring_close_consume_fd(grant->front->env.ring, grant->sending_fd);
     grant->sending_fd = -1;
+    if (had_fd && res >= 0)
+        untaken_sent(&grant->untaken, 1, grant->msg.iov.iov_len);
+    else if (had_fd)
+        untaken_sub(&grant->untaken, 1);
     if (grant->is_closing) {
         free_if_idle(grant);
         return;
@@ -251,6 +267,9 @@ static struct grant *start(struct peer *peer, struct narrowing *narrowing, struc
     grant->narrowing = narrowing;
     grant->user = user_ref(peer->user);
     grant->charge = charge_take(charge);
+    untaken_init(&grant->untaken, grant->user, &grant->charge, grant->fd, true, all_taken);
+    /* So that those who do not fetch what they ask for leave room to the user's other grants. */
+    grant->untaken.own_max /= 2;
     list_append(&grant->front->grants, &grant->node);
     counter_add(&grant->front->counters->grants, 1);
     counter_add(&grant->front->counters->grants_now, 1);
@@ -280,6 +299,22 @@ static enum error_code make(struct peer *peer, const struct message_grant *m, in
     return failure->code;
 }
 
+/* Its socket is charged as untaken on success. */
+static enum error_code make_to_send(struct peer *peer, const struct message_grant *m,
+                                    int *ret_client_fd, struct failure *failure)
+{
+    enum error_code code;
+
+    if (!untaken_add(&peer->untaken, 1)) {
+        untaken_explain(&peer->untaken, failure);
+        return failure->code;
+    }
+    code = make(peer, m, ret_client_fd, failure);
+    if (code != ERROR_NONE)
+        untaken_sub(&peer->untaken, 1);
+    return code;
+}
+
 void grant_make(struct peer *peer, uint64_t id, const struct message_grant *m)
 {
     struct front *front = peer->front;
@@ -289,7 +324,7 @@ void grant_make(struct peer *peer, uint64_t id, const struct message_grant *m)
     int client_fd = -1;
     ssize_t n;
 
-    answer.code = make(peer, m, &client_fd, &failure);
+    answer.code = make_to_send(peer, m, &client_fd, &failure);
     if (failure.detail[0])
         answer.detail = text_of(failure.detail);
     n = message_encode_granted(front->scratch, sizeof front->scratch, id, &answer);
@@ -301,9 +336,11 @@ void grant_make(struct peer *peer, uint64_t id, const struct message_grant *m)
     out = outgoing_new(peer, front->scratch, (size_t)n, 1);
     if (!out) {
         fd_close(client_fd); /* and so the grant ends */
+        untaken_sub(&peer->untaken, 1);
         peer_close(peer);
         return;
     }
     out->fds[0] = client_fd;
+    out->n_untaken = 1;
     peer_send(out);
 }

@@ -17,7 +17,8 @@ struct grant {
     struct identity *identity; /* of the maker of the first grant, as it was then */
     struct narrowing *narrowing;
     struct user *user;    /* the maker */
-    struct charge charge; /* this grant, to him */
+    struct charge charge; /* this grant, to him, and the sessions that wait in its socket */
+    struct untaken untaken;
     struct op recv_op;
     struct op send_op;
     struct fdmsg msg; /* being sent, with the fd, which is owned; -1: none */

@@ -201,6 +201,29 @@ static void result_sent(struct outgoing *out, int res)
     request_free(request);
 }
 
+/* All that are of this kind. Returns 0, or why they are fewer or none. */
+static int take_fds(struct request *request, enum handoff kind, struct outgoing *out)
+{
+    struct untaken *untaken = &request->peer->untaken;
+
+    for (unsigned i = 0; i < request->n_conns; i++) {
+        struct conn *conn = &request->conns[i];
+        int r;
+
+        if (conn->failure.code != ERROR_NONE || conn->handoff != kind)
+            continue;
+        if (!untaken_add(untaken, 1))
+            return -ETOOMANYREFS;
+        r = take_fd(request, conn, &out->fds[out->n_untaken]);
+        if (r < 0) {
+            untaken_sub(untaken, 1);
+            return r;
+        }
+        out->n_untaken++;
+    }
+    return 0;
+}
+
 /* Takes the fds of all connections that are of the same kind as `first`. Returns the message, or
  * NULL with a failure. */
 static struct outgoing *make_result(struct request *request, const struct conn *first,
@@ -208,10 +231,8 @@ static struct outgoing *make_result(struct request *request, const struct conn *
 {
     struct front *front = request->peer->front;
     struct message_result result = {0};
-    enum handoff kind = first->handoff;
     struct outgoing *out;
     struct tls_info info;
-    unsigned n_fds = 0;
     ssize_t n;
     int r = 0;
 
@@ -220,21 +241,16 @@ static struct outgoing *make_result(struct request *request, const struct conn *
     free_chain(&result);
     assert(n > 0);
     out = outgoing_new(request->peer, front->scratch, (size_t)n, request->n_conns);
-    for (unsigned i = 0; out && i < request->n_conns; i++) {
-        struct conn *conn = &request->conns[i];
-
-        if (conn->failure.code != ERROR_NONE || conn->handoff != kind)
-            continue;
-        r = take_fd(request, conn, &out->fds[n_fds]);
-        if (r < 0)
-            break;
-        n_fds++;
-    }
-    if (out && n_fds > 0) {
-        out->n_fds = n_fds;
+    if (out)
+        r = take_fds(request, first->handoff, out);
+    if (out && out->n_untaken > 0) {
+        out->n_fds = out->n_untaken;
         return out;
     }
-    failure_set(failure, r == -EDQUOT ? ERROR_OVER_LIMIT : ERROR_NO_RESOURCES, -r);
+    if (r == -ETOOMANYREFS)
+        untaken_explain(&request->peer->untaken, failure);
+    else
+        failure_set(failure, r == -EDQUOT ? ERROR_OVER_LIMIT : ERROR_NO_RESOURCES, -r);
     failure->stage = STAGE_HANDOFF;
     outgoing_free(out);
     return NULL;

@@ -49,6 +49,7 @@ struct outgoing *outgoing_free(struct outgoing *out)
         return NULL;
     for (size_t i = 0; i < out->n_fds; i++)
         ring_close_consume_fd(out->peer->front->env.ring, out->fds[i]);
+    untaken_sub(&out->peer->untaken, out->n_untaken);
     outgoing_free_unfilled(out->peer, out, out->n);
     return NULL;
 }
@@ -89,6 +90,13 @@ void peer_send(struct outgoing *out)
     }
 }
 
+static void note_untaken(struct outgoing *out)
+{
+    if (out->n_untaken > 0)
+        untaken_sent(&out->peer->untaken, out->n_untaken, out->n);
+    out->n_untaken = 0;
+}
+
 static void outgoing_done(struct op *op, int res, uint32_t flags)
 {
     struct outgoing *out = container_of(op, struct outgoing, op);
@@ -100,6 +108,8 @@ static void outgoing_done(struct op *op, int res, uint32_t flags)
     list_remove(&out->node);
     if (out->sent)
         out->sent(out, res < 0 ? res : 0);
+    if (res >= 0)
+        note_untaken(out);
     outgoing_free(out);
     peer->n_sending--;
     if (peer->is_closing) {

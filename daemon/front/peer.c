@@ -22,6 +22,7 @@
 static void received(struct op *op, int res, uint32_t flags);
 static void no_hello(struct timer *timer);
 static void holder_ended(struct op *op, int res, uint32_t flags);
+static void all_taken(struct untaken *untaken);
 
 /* There is no session to send it in the proper way; the socket is new, so it takes it at once. */
 static void refuse_consume_fd(struct front *front, int fd, enum error_code code, const char *detail)
@@ -100,6 +101,7 @@ void peer_start(struct peer *peer, struct front *front, int fd)
     list_init(&peer->sending);
     list_init(&peer->queued);
     inbox_init(peer);
+    untaken_init(&peer->untaken, peer->user, &peer->charge, fd, peer->narrowing, all_taken);
     list_append(&front->peers, &peer->node);
     counter_add(&front->counters->sessions, 1);
     counter_add(&front->counters->sessions_now, 1);
@@ -149,6 +151,9 @@ void peer_free_if_idle(struct peer *peer)
         op_is_pending(&peer->recv_op) || op_is_pending(&peer->end_op))
         return;
     assert(peer->n_queued == 0);
+    if (untaken_lingers(&peer->untaken))
+        return;
+    untaken_deinit(&peer->untaken);
     list_remove(&peer->node);
     counter_sub(&peer->front->counters->sessions_now, 1);
     ring_close_consume_fd(peer->front->env.ring, peer->fd);
@@ -161,6 +166,11 @@ void peer_free_if_idle(struct peer *peer)
     charge_deinit(&peer->charge);
     user_put(peer->user);
     free(peer);
+}
+
+static void all_taken(struct untaken *untaken)
+{
+    peer_free_if_idle(container_of(untaken, struct peer, untaken));
 }
 
 void peer_close(struct peer *peer)

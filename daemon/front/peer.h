@@ -8,6 +8,7 @@
 #include "daemon/front/front.h"
 #include "daemon/front/holder.h"
 #include "daemon/front/inbox.h"
+#include "daemon/front/untaken.h"
 #include "daemon/policy/narrowing.h"
 #include "daemon/policy/policy.h"
 #include "proto/fdmsg.h"
@@ -22,7 +23,8 @@ struct peer {
     struct narrowing *narrowing; /* of the grant it comes from; NULL: it does not */
     struct holder holder;        /* which process may use it */
     struct user *user;
-    struct charge charge;     /* this session, and what is to be sent to it */
+    struct charge charge; /* this session, and what is sent to it */
+    struct untaken untaken;
     struct timer hello_timer; /* until it has said hello */
     bool has_hello;
     bool is_failing; /* an error message is on its way, then it is dropped */
@@ -49,6 +51,7 @@ struct outgoing {
     struct op op;
     outgoing_fn *sent; /* may be NULL */
     void *owner;
+    unsigned n_untaken; /* fds charged, until they are in the socket */
     struct fdmsg msg;
     int *fds; /* owned */
     size_t n_fds;
@@ -72,7 +75,8 @@ void peer_go_on(struct peer *peer);
 /* To be called when a request or relay of a closing peer is gone. */
 void peer_free_if_idle(struct peer *peer);
 
-/* Makes a message of n encoded bytes with room for n_fds (set to -1). NULL without memory. */
+/* Makes a message of n encoded bytes with room for n_fds (set to -1). NULL without memory. Each fd
+ * is charged as untaken, and counted in n_untaken, before it is put there. */
 struct outgoing *outgoing_new(struct peer *peer, const void *data, size_t n, size_t n_fds);
 struct outgoing *outgoing_free(struct outgoing *out);
 /* Sends it, now or when there is room; `sent` may be called from inside when the peer is closing.

@@ -35,6 +35,8 @@ static struct user *add(struct front *front, uid_t uid)
     fair_lane_init(&user->handshakes);
     fair_lane_init(&user->questions);
     user->front = front;
+    list_init(&user->untaken);
+    timer_init(&user->untaken_timer, untaken_timer_rang);
     list_init(&user->left_out_node);
     list_append(bucket_of(front, uid), &user->node);
     return user;

@@ -5,18 +5,24 @@
 #include "daemon/base/fair.h"
 #include "daemon/base/quota.h"
 #include "daemon/front/front.h"
+#include "daemon/front/untaken.h"
 
 struct user {
     struct list node; /* in front->users */
     unsigned n_references;
     uid_t uid;
     struct quota *quota; /* of the rule "" */
+    struct list untaken; /* what has fds that wait to be taken; untaken.c */
+    struct timer untaken_timer;
     struct fair_lane handshakes;
     struct fair_lane questions; /* and all else that costs much */
     struct front *front;
     struct list left_out_node; /* audit.c */
     unsigned n_left_out;       /* log lines */
 };
+
+/* untaken.c */
+void untaken_timer_rang(struct timer *timer);
 
 /* NULL without memory. */
 struct user *user_get(struct front *front, uid_t uid);

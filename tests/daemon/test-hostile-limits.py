@@ -4,8 +4,10 @@ answers that nobody fetches; and ends that come in an unusual order."""
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
+import struct
 import threading
 import time
 
@@ -15,6 +17,11 @@ from rig import attr, message, u32
 
 BAD_MESSAGE, OVER_LIMIT, NO_RESOURCES = 1, 7, 8
 FDS_MAX = 256     # of a daemon that may have few
+UNTAKEN_PART = 8  # of its fds may wait to be taken by one user
+PROMPT_DEPTH = 64
+N_PROMPT = 20000 // (10 if fdialtest.IS_SLOW else 1)
+USERS = range(fdialtest.CLIENT_UID + 1, fdialtest.CLIENT_UID + 6)
+N_OWN_ENDS = 250  # more than the daemon receives before it knows that it must not
 HELLO_TIMEOUT_S = 30
 N_NAMES = 4500    # more than a worker looks up at the same time
 N_SESSIONS = 50   # with 4000 answers each some 150 MB, if nobody minds
@@ -155,28 +162,181 @@ class HostileLimits(rig.Case):
         self.close_all()
         state.check()
 
-    def test_fds_that_nobody_takes(self):
-        """The kernel counts them for all clients together, unless the daemon is privileged: who gets
-        none because of another is told so, and may try again."""
+    def start_with_few_fds(self, n_fds, workers=1):
+        """Not privileged, so that the kernel limits what waits to be taken."""
         fdialtest.need_root()
         fdialtest.need_command("prlimit")
+        clients = "{ " + ", ".join(f'"uid:{uid}"' for uid in (rig.UID, *USERS)) + " }"
         daemon = self.start_daemon(
-            "workers = 1\n" + rig.rule(), uid=fdialtest.CLIENT_UID,
-            wrapper=["prlimit", f"--nofile={FDS_MAX}:{FDS_MAX}"])
+            f"workers = {workers}\n" + rig.rule(client=clients), uid=fdialtest.CLIENT_UID,
+            wrapper=["prlimit", f"--nofile={n_fds}:{n_fds}"])
         os.chmod(daemon.socket, 0o666)
+        return daemon
+
+    def ask_for_many(self, session, handover=rig.TCP):
+        """Its result has arrived, and is left."""
+        session.submit(self.target, u32(rig.COUNT, 64), handover=handover)
+        select.select([session.socket], [], [], rig.WAIT_S)
+
+    def hoard(self, daemon, uid):
+        """A process of this user that takes nothing; gone when the file that is returned is closed."""
+        reader, writer = os.pipe()
+        told_reader, told_writer = os.pipe()
+        if os.fork() == 0:
+            try:
+                os.close(writer)
+                os.close(told_reader)
+                fdialtest.become(uid)
+                s = rig.Session(daemon.socket)
+                self.ask_for_many(s)
+                os.write(told_writer, b"x")
+                os.read(reader, 1)
+            finally:
+                os._exit(0)
+        os.close(reader)
+        os.close(told_writer)
+        self.assertEqual(os.read(told_reader, 1), b"x")
+        os.close(told_reader)
+        return os.fdopen(writer, "wb")
+
+    def test_fds_that_nobody_takes(self):
+        """The kernel counts them for all clients together, unless the daemon is privileged: who gets
+        none because of many others is told so, and may try again."""
+        daemon = self.start_with_few_fds(FDS_MAX)
         state = rig.State(daemon)
-        hostile, other = self.session(daemon), self.session(daemon)
-        for i in range(FDS_MAX // 64 + 1):
-            hostile.submit(self.target, u32(rig.COUNT, 64), handover=rig.TCP)
-            fdialtest.wait_until(
-                lambda n=i + 1: daemon.log().count("event=connected") == n, rig.WAIT_S, "connections")
+        other = self.session(daemon)
+        hoarders = [self.hoard(daemon, uid) for uid in USERS]
         for _ in range(2):
             m = other.connect(self.target)
             self.assertEqual((m.code, m.stage, m.fds), (NO_RESOURCES, "handoff", []), m)
-        hostile.close()
+        for h in hoarders:
+            h.close()
+        for _ in USERS:
+            os.wait()
         fdialtest.wait_until(lambda: self.has_one(other), rig.WAIT_S, "a connection")
         other.close()
         state.check()
+
+    def serve_other(self, daemon):
+        """Another user gets connections."""
+        def codes():
+            with contextlib.closing(rig.Session(daemon.socket)) as s:
+                return [s.connect(self.target).code for _ in range(5)]
+        self.assertEqual(fdialtest.call_as(codes, uid=USERS[0]), str([0] * 5))
+
+    def take_all(self, session):
+        """How many fds wait in its socket; the codes of what has none."""
+        n_fds, codes = 0, set()
+        while m := session.recv():
+            n_fds += len(m.fds)
+            for fd in m.fds:
+                os.close(fd)
+            if m.kind == rig.RESULT and m.code:
+                codes.add((m.code, m.stage))
+        return n_fds, codes
+
+    def test_fds_that_one_does_not_take(self):
+        """He is at his limit, also when the daemon has closed his sessions: then the fds wait all the
+        same. Others do not notice. When he has taken them he gets more."""
+        n_fds_max = 8 * FDS_MAX
+        limit = n_fds_max // UNTAKEN_PART
+        daemon = self.start_with_few_fds(n_fds_max, workers=2)
+        state = rig.State(daemon)
+        hostile = [self.session(daemon) for _ in range(30)]
+        for i, s in enumerate(hostile):
+            self.ask_for_many(s, (rig.TCP, rig.RELAY)[i % 2])
+            if i % 3:
+                s.send(message(99, 1))
+            if i % 10 == 0:
+                self.serve_other(daemon)
+        m = self.session(daemon).connect(self.target)
+        self.assertEqual((m.code, m.stage), (OVER_LIMIT, "handoff"), m)
+        self.assertIn(f"{limit} connections wait to be taken", m.detail)
+        # Every third is open, of the others those that have fds; this one, and the one that asks.
+        fdialtest.wait_until(lambda: rig.status(daemon)["sessions_now"] == str(10 + 2 + 2), rig.WAIT_S,
+                             "sessions that were closed")
+        n_taken, codes = 0, set()
+        for i, s in enumerate(hostile):
+            if i % 3 == 0:
+                s.socket.shutdown(socket.SHUT_WR)
+            n, c = self.take_all(s)
+            n_taken, codes = n_taken + n, codes | c
+        self.assertEqual(codes, {(OVER_LIMIT, "handoff")})
+        self.assertEqual(n_taken, limit)
+        # Those that were closed are given up though the client has not closed.
+        fdialtest.wait_until(lambda: int(rig.status(daemon)["sessions_now"]) == 2, rig.WAIT_S, "the end")
+        again = [self.session(daemon) for _ in range(8)]
+        for s in again:
+            self.ask_for_many(s)
+        fds = [fd for s in again for fd in s.recv_kind(rig.RESULT).fds]
+        for fd in fds:
+            os.close(fd)
+        self.assertEqual(len(fds), limit)
+        self.close_all()
+        state.check()
+
+    def test_sessions_that_nobody_fetches(self):
+        """They wait in a grant's socket, and grants in a session's."""
+        daemon = self.start_with_few_fds(8 * FDS_MAX)
+        state = rig.State(daemon)
+        s = self.session(daemon)
+        limit = 8 * FDS_MAX // UNTAKEN_PART
+        grants = [s.grant(self.target) for _ in range(3)]
+        self.opened += grants
+        for i in range(2):
+            for _ in range(limit):
+                grants[i].send(message(rig.OPEN, 0))
+            n = (i + 1) * limit // 4 + 2
+            fdialtest.wait_until(lambda n=n: rig.status(daemon)["sessions_now"] == str(n), rig.WAIT_S,
+                                 "the sessions")
+        m = grants[2].ask_open()
+        self.assertEqual((m.kind, m.code), (rig.OPENED, OVER_LIMIT), m)
+        for _ in range(limit):
+            s.send(message(rig.GRANT, 9, attr(rig.PATTERN, self.target)))
+        fdialtest.wait_until(lambda: rig.status(daemon)["grants_now"] == str(limit // 2 + 3), rig.WAIT_S,
+                             "the grants")
+        answers = [s.recv_kind(rig.GRANTED) for _ in range(limit)]
+        self.assertEqual({m.code for m in answers}, {0, OVER_LIMIT})
+        self.assertEqual(sum(len(m.fds) for m in answers), limit // 2)
+        for m in answers:
+            for fd in m.fds:
+                os.close(fd)
+        # One that ends with sessions unfetched is there until they are fetched.
+        grants[0].socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.take_all(grants[0])[0], limit // 4)
+        fdialtest.wait_until(lambda: rig.status(daemon)["grants_now"] == "2", rig.WAIT_S, "the grants' end")
+        self.close_all()
+        state.check()
+
+    def test_own_end_sent(self):
+        """A session is closed with fds untaken, and with its own end among what the daemon has not
+        received: nobody but the daemon's socket has it then."""
+        daemon = self.start()
+        state = rig.State(daemon)
+        for _ in range(5):
+            with contextlib.closing(rig.Session(daemon.socket)) as s:
+                s.submit(self.target, handover=rig.TCP)
+                select.select([s.socket], [], [], rig.WAIT_S)
+                s.socket.setblocking(False)  # a timeout would want more room than there needs to be
+                os.kill(daemon.pid, signal.SIGSTOP)
+                for _ in range(N_OWN_ENDS):
+                    s.send(message(99, 1), [s.socket.fileno()])
+                os.kill(daemon.pid, signal.SIGCONT)
+        state.check()
+
+    def test_prompt(self):
+        """Who takes what comes never gets to the limit, though it be as small as here."""
+        daemon = self.start_with_few_fds(4 * FDS_MAX)
+        s = self.session(daemon)
+        for _ in range(PROMPT_DEPTH):
+            s.submit(self.target, handover=rig.TCP)
+        for n_sent in range(PROMPT_DEPTH, PROMPT_DEPTH + N_PROMPT):
+            m = s.recv_kind(rig.RESULT)
+            self.assertEqual(m.code, 0, m)
+            with socket.socket(fileno=m.fds[0]) as c:
+                c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if n_sent < N_PROMPT:
+                s.submit(self.target, handover=rig.TCP)
 
     def has_one(self, session):
         m = session.connect(self.target)

@@ -39,3 +39,8 @@ check_PROGRAMS += tests/unit/test-builder
 tests_unit_test_builder_SOURCES = tests/unit/test-builder.c
 tests_unit_test_builder_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_builder_LDADD = libdaemon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test-untaken
+tests_unit_test_untaken_SOURCES = tests/unit/test-untaken.c
+tests_unit_test_untaken_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_untaken_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
