@@ -319,9 +319,12 @@ class HostileLimits(rig.Case):
                 select.select([s.socket], [], [], rig.WAIT_S)
                 s.socket.setblocking(False)  # a timeout would want more room than there needs to be
                 os.kill(daemon.pid, signal.SIGSTOP)
-                for _ in range(N_OWN_ENDS):
-                    s.send(message(99, 1), [s.socket.fileno()])
-                os.kill(daemon.pid, signal.SIGCONT)
+                os.waitpid(daemon.pid, os.WUNTRACED)
+                try:
+                    for _ in range(N_OWN_ENDS):
+                        s.send(message(99, 1), [s.socket.fileno()])
+                finally:
+                    os.kill(daemon.pid, signal.SIGCONT)
         state.check()
 
     def test_prompt(self):
