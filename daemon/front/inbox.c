@@ -1,10 +1,12 @@
 /* Users take turns with these messages as they do with steps of handshakes (ring.h), but in a lane
- * of their own, so that nobody's questions wait for his handshakes. One message is a turn.
+ * of their own, so that nobody's questions wait for his handshakes. One message is a turn, and so
+ * is the pause after a refusal: who asks again and again for what he does not get is heard no more
+ * often than others.
  *
  * As long as one waits, nothing is received for the session: who asks faster than he has turns
  * fills his own socket, and then has to wait there. What the kernel has delivered already when
- * receiving is stopped is kept too, a socket full at most, and charged. What comes in between and
- * is cheap is dealt with at once: no order is promised between different ids.
+ * receiving is stopped is kept too, whatever it is, a socket full at most, and charged: so messages
+ * stay in their order, and a cancel finds its request.
  */
 #include "daemon/front/inbox.h"
 
@@ -48,9 +50,28 @@ static void message_free(struct peer *peer, struct message *m)
     free(m);
 }
 
+bool inbox_is_waiting(const struct peer *peer)
+{
+    return peer->inbox.is_pausing || !list_is_empty(&peer->inbox.messages);
+}
+
+static void stop_receiving(struct peer *peer)
+{
+    if (!inbox_is_waiting(peer))
+        ring_cancel(peer->front->env.ring, &peer->recv_op);
+}
+
+void inbox_pause(struct peer *peer)
+{
+    if (peer->is_closing)
+        return;
+    stop_receiving(peer);
+    peer->inbox.is_pausing = true;
+    ring_post(peer->front->env.ring, &peer->inbox.turn);
+}
+
 void inbox_put(struct peer *peer, message_fn *fn, const uint8_t *data, size_t n)
 {
-    struct ring *ring = peer->front->env.ring;
     struct message *m = message_new(peer, n);
 
     if (!m) {
@@ -60,14 +81,13 @@ void inbox_put(struct peer *peer, message_fn *fn, const uint8_t *data, size_t n)
     m->fn = fn;
     m->n = n;
     memcpy(m->data, data, n);
-    if (list_is_empty(&peer->inbox.messages))
-        ring_cancel(ring, &peer->recv_op);
+    stop_receiving(peer);
     list_append(&peer->inbox.messages, &m->node);
-    ring_post(ring, &peer->inbox.turn);
+    ring_post(peer->front->env.ring, &peer->inbox.turn);
 }
 
 /* The holder is looked at again: an answer is only for him. */
-static void deal_with(struct peer *peer, const struct message *m)
+static void deal_with_consume(struct peer *peer, struct message *m)
 {
     struct wire_reader reader;
     struct wire_head head;
@@ -76,18 +96,20 @@ static void deal_with(struct peer *peer, const struct message *m)
         peer_close(peer);
     else if (!peer->is_failing && wire_read_head(&reader, m->data, m->n, &head) == 0)
         m->fn(peer, &head, reader);
+    message_free(peer, m);
 }
 
 static void take_turn(struct task *task)
 {
     struct peer *peer = container_of(task, struct peer, inbox.turn);
-    struct message *m = container_of(list_pop(&peer->inbox.messages), struct message, node);
+    struct list *node = list_pop(&peer->inbox.messages);
 
     if (!list_is_empty(&peer->inbox.messages))
         ring_post(peer->front->env.ring, task);
+    peer->inbox.is_pausing = false;
     peer->n_holds++;
-    deal_with(peer, m);
-    message_free(peer, m);
+    if (node)
+        deal_with_consume(peer, container_of(node, struct message, node));
     peer->n_holds--;
     peer_go_on(peer);
 }

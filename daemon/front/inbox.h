@@ -1,4 +1,4 @@
-/* Messages of a session whose answers cost much: kept until it is their user's turn. */
+/* Messages of a session that cost much, or follow a refusal: kept until it is their user's turn. */
 #pragma once
 
 #include "daemon/ring/ring.h"
@@ -12,9 +12,14 @@ typedef void message_fn(struct peer *peer, const struct wire_head *head, struct 
 struct inbox {
     struct list messages;
     struct task turn; /* for the first of them */
+    bool is_pausing;  /* until that turn, also with none */
 };
 
 void inbox_init(struct peer *peer);
+/* Whether messages wait, or are to: then all that come do. */
+bool inbox_is_waiting(const struct peer *peer);
+/* What follows is to wait for the user's next turn. Stops receiving. */
+void inbox_pause(struct peer *peer);
 /* A message of n bytes with a valid head, which fn is to be called for. Stops receiving. Drops the
  * session where it would be too much. */
 void inbox_put(struct peer *peer, message_fn *fn, const uint8_t *data, size_t n);

@@ -348,7 +348,7 @@ static void dispatch(struct peer *peer, const struct ring_message *m)
     for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
         if (handlers[i].type != head.type)
             continue;
-        if (handlers[i].takes_turns)
+        if (handlers[i].takes_turns || inbox_is_waiting(peer))
             inbox_put(peer, handlers[i].fn, m->data, m->n);
         else
             handlers[i].fn(peer, &head, reader);
@@ -373,7 +373,7 @@ void peer_go_on(struct peer *peer)
 {
     if (peer->is_closing)
         peer_free_if_idle(peer);
-    else if (!op_is_pending(&peer->recv_op) && list_is_empty(&peer->inbox.messages))
+    else if (!op_is_pending(&peer->recv_op) && !inbox_is_waiting(peer))
         ring_recv_messages(peer->front->env.ring, &peer->recv_op, peer->fd);
 }
 

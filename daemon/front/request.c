@@ -296,6 +296,7 @@ void request_connect(struct peer *peer, uint64_t id, const struct message_connec
     }
     if (!may_ask(peer, &failure) || !prepare(peer, id, m, &request, &failure)) {
         request_send_failure(peer, id, m->target, &failure);
+        inbox_pause(peer);
         return;
     }
     if (copy_alpn(request, m) < 0) {
