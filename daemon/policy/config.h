@@ -13,6 +13,7 @@
 #include "daemon/base/quota.h"
 #include "daemon/base/stats.h"
 #include "daemon/policy/pattern.h"
+#include "daemon/policy/proxy.h"
 #include "daemon/tls/tls.h"
 
 #define CONFIG_PATH           "/etc/fdial/fdiald.conf" /* drop-ins: CONFIG_PATH ".d" / *.conf */
@@ -59,6 +60,12 @@ enum mode {
     MODE_REPORT, /* what no rule allows is let through and logged */
 };
 
+/* Who resolves the name of a target that is reached by proxies. */
+enum resolve_by {
+    RESOLVE_LOCAL, /* we: its addresses are checked, and a proxy gets one of them */
+    RESOLVE_PROXY, /* the last proxy */
+};
+
 /* Where connections come from. */
 struct source {
     struct address address; /* family AF_UNSPEC: an interface instead */
@@ -75,9 +82,15 @@ struct rule {
     size_t n_allow;
     struct pattern *deny;
     size_t n_deny;
-    unsigned addresses;    /* mask of enum address_class */
-    unsigned handoff;      /* mask of enum handoff */
-    struct source *source; /* NULL: the system chooses */
+    unsigned addresses;                      /* mask of enum address_class */
+    unsigned handoff;                        /* mask of enum handoff */
+    struct source *source;                   /* NULL: the system chooses */
+    const struct proxy *via[PROXY_HOPS_MAX]; /* in the order of the hops; of the configuration */
+    size_t n_via;                            /* 0: direct */
+    struct pattern *no_proxy;                /* targets that are reached directly all the same */
+    size_t n_no_proxy;
+    enum resolve_by resolve;
+    struct send_proxy send_proxy; /* to the target */
     enum seal seal;
     enum mode mode;
     struct tls_context *tls; /* NULL only where no `allow` pattern is of a TLS scheme */
@@ -98,6 +111,8 @@ struct config {
     gid_t metrics_group;       /* (gid_t)-1: none */
     char *nameservers;         /* as resolver_options.servers; NULL: resolv.conf */
     bool needs_cgroup;         /* a rule asks for the client's unit or cgroup */
+    struct proxy *proxies;
+    size_t n_proxies;
     struct rule *rules;
     size_t n_rules;
 };

@@ -10,5 +10,6 @@ libdaemon_la_SOURCES += \
 	daemon/policy/config_value.c \
 	daemon/policy/narrowing.c daemon/policy/narrowing.h \
 	daemon/policy/pattern.c daemon/policy/pattern.h \
-	daemon/policy/policy.c daemon/policy/policy.h
+	daemon/policy/policy.c daemon/policy/policy.h \
+	daemon/policy/proxy.h
 dist_man_MANS += daemon/fdiald.conf.5
