@@ -225,7 +225,7 @@ static int start_workers(struct daemon *d)
                                               .stats = d->stats};
     for (; d->n_workers < n; d->n_workers++) {
         const char *error;
-        int r = worker_new(&d->workers[d->n_workers], &d->shared, &error);
+        int r = worker_new(&d->workers[d->n_workers], &d->shared, d->n_workers, &error);
 
         if (r < 0) {
             log_error("%s: %s", error, strerror(-r));

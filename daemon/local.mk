@@ -37,9 +37,12 @@ libdaemon_la_SOURCES = \
 	daemon/conn/channel.c daemon/conn/channel.h \
 	daemon/conn/conn.c daemon/conn/conn.h \
 	daemon/conn/plan.c daemon/conn/plan.h \
+	daemon/conn/plan_format.c \
 	daemon/conn/seal.c daemon/conn/seal.h \
 	daemon/conn/source.c daemon/conn/source.h \
 	daemon/conn/step_connect.c \
+	daemon/conn/step_dialog.c daemon/conn/step_dialog.h \
+	daemon/conn/step_dialog_kinds.c \
 	daemon/conn/step_resolve.c \
 	daemon/conn/step_seal.c \
 	daemon/conn/step_tls.c \
@@ -58,6 +61,7 @@ libdaemon_la_SOURCES = \
 	daemon/front/relays.c daemon/front/relays.h \
 	daemon/front/report.c daemon/front/report.h \
 	daemon/front/request.c daemon/front/request.h \
+	daemon/front/request_options.c daemon/front/request_options.h \
 	daemon/front/status.c \
 	daemon/front/untaken.c daemon/front/untaken.h \
 	daemon/front/user.c daemon/front/user.h \

@@ -309,7 +309,8 @@ struct worker *worker_free(struct worker *w)
     return NULL;
 }
 
-int worker_new(struct worker **ret, struct worker_shared *shared, const char **ret_error)
+int worker_new(struct worker **ret, struct worker_shared *shared, unsigned number,
+               const char **ret_error)
 {
     struct worker *w = calloc(1, sizeof *w);
     int r;
@@ -319,6 +320,7 @@ int worker_new(struct worker **ret, struct worker_shared *shared, const char **r
         return -ENOMEM;
     w->shared = shared;
     front_init(&w->front);
+    w->front.env.worker = number;
     sem_init(&w->ready, 0, 0);
     sem_init(&w->reloaded, 0, 0);
     w->wake_fd = eventfd(0, EFD_CLOEXEC);

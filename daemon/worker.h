@@ -23,7 +23,8 @@ struct worker_shared {
 };
 
 /* Starts the thread and waits until it is ready. Returns 0 or -errno with a sentence, static. */
-int worker_new(struct worker **ret, struct worker_shared *shared, const char **ret_error);
+int worker_new(struct worker **ret, struct worker_shared *shared, unsigned number,
+               const char **ret_error);
 struct counters *worker_counters(struct worker *worker);
 
 enum worker_order {

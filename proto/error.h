@@ -30,7 +30,6 @@ enum stage {
     X(BAD_VERSION, 2, REQUEST, EPROTO, "no protocol version in common")                            \
     X(BAD_TARGET, 3, REQUEST, EINVAL, "bad target")                                                \
     X(BAD_OPTION, 4, REQUEST, EINVAL, "bad option")                                                \
-    X(UNSUPPORTED, 5, REQUEST, EOPNOTSUPP, "not supported by this daemon")                         \
     X(DUPLICATE_ID, 6, REQUEST, EINVAL, "request id already in use")                               \
     X(OVER_LIMIT, 7, REQUEST, EAGAIN, "over a limit")                                              \
     X(NO_RESOURCES, 8, REQUEST, EAGAIN, "the daemon is out of memory or file descriptors")         \

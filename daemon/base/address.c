@@ -2,7 +2,6 @@
 #include "daemon/base/address.h"
 
 #include <arpa/inet.h>
-#include <stdbool.h>
 #include <string.h>
 
 static struct in_addr ipv4_at(const struct in6_addr *ipv6, size_t offset, uint8_t mask)
@@ -59,6 +58,22 @@ size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[E
         return 2;
     }
     return 0;
+}
+
+bool address_of_target(const struct target *target, struct address *ret)
+{
+    switch (target->host_kind) {
+    case HOST_IPV4:
+        *ret = (struct address){.family = AF_INET, .ipv4 = target->ipv4};
+        return true;
+    case HOST_IPV6:
+        *ret = (struct address){.family = AF_INET6, .ipv6 = target->ipv6};
+        return true;
+    case HOST_NAME:
+    case HOST_PATH:
+        break;
+    }
+    return false;
 }
 
 void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX])

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "proto/target.h"
 
 struct address {
     sa_family_t family; /* AF_INET or AF_INET6 */
@@ -36,5 +39,8 @@ enum address_class {
  * RFC 8215), 6to4 (RFC 3056), Teredo server and client (RFC 4380). Returns how many readings
  * there are, 0 to 2. */
 size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[EMBEDDED_IPV4_MAX]);
+
+/* Whether the target is written with an address, and which. */
+bool address_of_target(const struct target *target, struct address *ret);
 
 void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX]);

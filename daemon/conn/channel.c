@@ -195,6 +195,64 @@ static void flush_done(struct op *op, int res, uint32_t flags)
     channel->flushed(channel, res);
 }
 
+/* Up to n bytes from the socket, or a look at them. */
+static ssize_t receive(struct channel *channel, size_t n, bool is_looking, const uint8_t **ret_data)
+{
+    size_t size = channel->in_size;
+
+    channel->in_size = 0;
+    if (size > 0 && channel->is_looking == is_looking) {
+        *ret_data = channel->in;
+        return (ssize_t)size;
+    }
+    channel->is_looking = is_looking;
+    if (allocate(&channel->in) < 0)
+        return -ENOMEM;
+    ring_recv(channel->ring, &channel->fill_op, channel->fd, channel->in,
+              n < CHANNEL_BUFFER ? n : CHANNEL_BUFFER, is_looking ? MSG_PEEK : 0);
+    return -EAGAIN;
+}
+
+static ssize_t decrypt(struct channel *channel, size_t n, bool is_looking, const uint8_t **ret_data)
+{
+    struct tls_session *top = channel_top(channel);
+    ssize_t r;
+    int error;
+
+    if (allocate(&channel->plain) < 0)
+        return -ENOMEM;
+    if (n > CHANNEL_BUFFER)
+        n = CHANNEL_BUFFER;
+    *ret_data = channel->plain;
+    r = is_looking ? tls_session_peek(top, channel->plain, n)
+                   : tls_session_read(top, channel->plain, n);
+    if (r != -EAGAIN)
+        return r;
+    error = channel_fill(channel);
+    return error < 0 ? error : -EAGAIN;
+}
+
+ssize_t channel_take(struct channel *channel, size_t n, const uint8_t **ret_data)
+{
+    return channel->n_layers > 0 ? decrypt(channel, n, false, ret_data)
+                                 : receive(channel, n, false, ret_data);
+}
+
+ssize_t channel_look(struct channel *channel, size_t n, const uint8_t **ret_data)
+{
+    return channel->n_layers > 0 ? decrypt(channel, n, true, ret_data)
+                                 : receive(channel, n, true, ret_data);
+}
+
+bool channel_has_unread(struct channel *channel)
+{
+    uint8_t byte;
+
+    if (channel->n_layers > 0)
+        return tls_session_peek(channel_top(channel), &byte, 1) > 0;
+    return recv(channel->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 ssize_t channel_read(struct channel *channel, const uint8_t **ret_data)
 {
     ssize_t n;

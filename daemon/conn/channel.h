@@ -14,7 +14,7 @@
 #include "daemon/ring/ring.h"
 #include "daemon/tls/tls.h"
 
-#define CHANNEL_LAYERS_MAX 2 /* TLS to a proxy, and TLS to the origin inside */
+#define CHANNEL_LAYERS_MAX 5 /* TLS to each proxy, and TLS to the origin inside */
 #define CHANNEL_BUFFER     16384
 
 struct channel;
@@ -31,9 +31,10 @@ struct channel {
     channel_fn *flushed;
     struct op fill_op;
     struct op flush_op;
-    uint8_t *in;    /* CHANNEL_BUFFER bytes as received, from the first fill on */
-    size_t in_size; /* of them unread; without layers only */
-    uint8_t *plain; /* CHANNEL_BUFFER decrypted bytes, from the first read on; with layers only */
+    uint8_t *in;     /* CHANNEL_BUFFER bytes as received, from the first fill on */
+    size_t in_size;  /* of them unread; without layers only */
+    bool is_looking; /* they are only seen: the socket still has them */
+    uint8_t *plain;  /* CHANNEL_BUFFER decrypted bytes, from the first read on; with layers only */
     const uint8_t *sending; /* with layers: output of layer 0, which stays in place until sent */
     size_t sending_size;
 };
@@ -56,6 +57,13 @@ int channel_flush(struct channel *channel);
 /* What can be read now: a view valid until the next fill, read or deinit. > 0; -EAGAIN: fill first;
  * 0: ended by close_notify; -EPROTO, -ENOMEM. */
 ssize_t channel_read(struct channel *channel, const uint8_t **ret_data);
+/* For those who may take nothing behind what is theirs: at most n of the bytes that come next, as
+ * channel_read(), but on -EAGAIN they have begun to fill already. channel_look() leaves them where
+ * they are. Data is for one of the three ways of reading at a time. */
+ssize_t channel_take(struct channel *channel, size_t n, const uint8_t **ret_data);
+ssize_t channel_look(struct channel *channel, size_t n, const uint8_t **ret_data);
+/* Whether something has come that nobody has read: of which it can be known at once. */
+bool channel_has_unread(struct channel *channel);
 /* Takes n <= CHANNEL_BUFFER bytes to be flushed before the next write. Without layers the bytes
  * stay the caller's and must live until flushed. 0, -EPROTO, -ENOMEM. */
 int channel_write(struct channel *channel, const void *data, size_t n);

@@ -5,14 +5,17 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
+#include "proto/cleanup.h"
+
 static const struct step *const steps[] = {
-    [STEP_RESOLVE] = &step_resolve,
-    [STEP_CONNECT] = &step_connect,
-    [STEP_SEAL] = &step_seal,
-    [STEP_TLS] = &step_tls,
+    [STEP_RESOLVE] = &step_resolve, [STEP_CONNECT] = &step_connect,     [STEP_SEAL] = &step_seal,
+    [STEP_TLS] = &step_tls,         [STEP_PROXY_HEADER] = &step_dialog, [STEP_PROXY] = &step_dialog,
+    [STEP_STARTTLS] = &step_dialog, [STEP_WEBSOCKET] = &step_dialog,
 };
 
 enum stage step_stage(enum step_kind kind)
@@ -26,13 +29,30 @@ enum stage step_stage(enum step_kind kind)
         return STAGE_HANDOFF;
     case STEP_TLS:
         return STAGE_TLS;
+    case STEP_PROXY_HEADER:
+    case STEP_PROXY:
+        return STAGE_PROXY;
+    case STEP_STARTTLS:
+        return STAGE_STARTTLS;
+    case STEP_WEBSOCKET:
+        return STAGE_UPGRADE;
     }
     return STAGE_REQUEST;
 }
 
+const struct plan_step *conn_step(const struct conn *conn)
+{
+    return &conn->params->plan.steps[conn->step];
+}
+
 static const struct step *current_step(const struct conn *conn)
 {
-    return steps[conn->params->plan.steps[conn->step]];
+    return steps[conn_step(conn)->kind];
+}
+
+const struct target *conn_endpoint(const struct conn *conn)
+{
+    return plan_endpoint(&conn->params->plan, &conn->params->target, conn_step(conn)->hop);
 }
 
 void conn_init(struct conn *conn, const struct conn_env *env, const struct conn_params *params,
@@ -49,6 +69,9 @@ void conn_init(struct conn *conn, const struct conn_env *env, const struct conn_
 void conn_deinit(struct conn *conn)
 {
     channel_deinit(&conn->channel);
+    while (conn->dialogs)
+        conn->dialogs = step_dialog_free(conn->dialogs);
+    free(TAKE_PTR(conn->targets));
 }
 
 static void finish(struct conn *conn)
@@ -59,6 +82,36 @@ static void finish(struct conn *conn)
     conn->fn(conn);
 }
 
+/* Says whose failure it is. The detail is escaped already, and a title of the configuration. */
+static void name_hop(struct conn *conn)
+{
+    struct failure *failure = &conn->failure;
+    char named[CONFIG_TITLE_MAX + sizeof ": " + FAILURE_DETAIL_MAX];
+
+    failure->hop = conn_step(conn)->hop;
+    if (failure->hop == 0)
+        return;
+    snprintf(named, sizeof named, "%s%s%s", plan_proxy(&conn->params->plan, failure->hop)->name,
+             failure->detail[0] ? ": " : "", failure->detail);
+    memcpy(failure->detail, named, FAILURE_DETAIL_MAX);
+}
+
+/* A step that is done more than once takes as long as all together. */
+static void note_time(struct conn *conn)
+{
+    conn->times_us[conn->step] += (uint32_t)(ring_now_us(conn->env->ring) - conn->step_start_us);
+}
+
+/* All that is behind the address is done again. */
+static void start_again(struct conn *conn)
+{
+    channel_deinit(&conn->channel);
+    channel_init(&conn->channel, conn->env->ring);
+    conn->step = 0;
+    while (conn_step(conn)->kind != STEP_CONNECT)
+        conn->step++;
+}
+
 static void run(struct conn *conn, enum step_result result)
 {
     for (;;) {
@@ -67,15 +120,20 @@ static void run(struct conn *conn, enum step_result result)
             return;
         case STEP_FAIL:
             assert(conn->failure.code != ERROR_NONE);
+            name_hop(conn);
             conn->is_ending = true;
             current_step(conn)->cancel(conn);
             finish(conn);
             return;
+        case STEP_AGAIN:
+            note_time(conn);
+            start_again(conn);
+            break;
         case STEP_DONE:
+            note_time(conn);
+            conn->step++;
             break;
         }
-        conn->times_us[conn->step] = (uint32_t)(ring_now_us(conn->env->ring) - conn->step_start_us);
-        conn->step++;
         if (conn->step == conn->params->plan.n_steps) {
             finish(conn);
             return;
@@ -102,28 +160,42 @@ void conn_continue(struct conn *conn, enum step_result result)
 /* What was waited for when the time was over. */
 static void explain_deadline(struct conn *conn, enum step_kind kind)
 {
-    const struct target *target = &conn->params->target;
+    const struct target *endpoint = conn_endpoint(conn);
     char address[ADDRESS_TEXT_MAX];
 
     switch (kind) {
     case STEP_RESOLVE:
         failure_format(&conn->failure, ERROR_DEADLINE, 0, "no answer about the name %s",
-                       target->host);
+                       endpoint->host);
         break;
     case STEP_CONNECT:
-        if (target->scheme == SCHEME_UNIX) {
-            failure_format(&conn->failure, ERROR_DEADLINE, 0, "nobody accepts on %s", target->path);
+        if (endpoint->scheme == SCHEME_UNIX) {
+            failure_format(&conn->failure, ERROR_DEADLINE, 0, "nobody accepts on %s",
+                           endpoint->path);
             break;
         }
         address_format(&conn->candidates[0], address);
         failure_format(&conn->failure, ERROR_DEADLINE, 0,
                        "no answer from %s port %u, %zu of %zu addresses tried", address,
-                       target->port, conn->connect.next, conn->n_candidates);
+                       endpoint->port, conn->connect.next, conn->n_candidates);
         break;
     case STEP_TLS:
         failure_format(&conn->failure, ERROR_DEADLINE, 0,
                        "connected, but the peer has not finished the TLS handshake");
         break;
+    case STEP_PROXY:
+        failure_format(&conn->failure, ERROR_DEADLINE, 0,
+                       "connected, but the proxy has not said whether it reaches the next hop");
+        break;
+    case STEP_STARTTLS:
+        failure_format(&conn->failure, ERROR_DEADLINE, 0,
+                       "connected, but the server has not agreed to TLS");
+        break;
+    case STEP_WEBSOCKET:
+        failure_format(&conn->failure, ERROR_DEADLINE, 0,
+                       "connected, but the server has not answered the upgrade request");
+        break;
+    case STEP_PROXY_HEADER:
     case STEP_SEAL:
         failure_set(&conn->failure, ERROR_DEADLINE, 0);
         break;
@@ -136,12 +208,13 @@ void conn_abort(struct conn *conn, enum error_code code)
 
     if (conn->is_ending)
         return;
-    kind = conn->params->plan.steps[conn->step];
+    kind = conn_step(conn)->kind;
     if (code == ERROR_DEADLINE)
         explain_deadline(conn, kind);
     else
         failure_set(&conn->failure, code, 0);
     conn->failure.stage = step_stage(kind);
+    name_hop(conn);
     conn->is_ending = true;
     current_step(conn)->cancel(conn);
     finish(conn);
@@ -159,7 +232,9 @@ static socklen_t unix_sockaddr(const struct target *target, struct sockaddr_stor
 
 socklen_t conn_candidate_sockaddr(const struct conn *conn, size_t i, struct sockaddr_storage *ret)
 {
-    const struct target *target = &conn->params->target;
+    const struct plan *plan = &conn->params->plan;
+    const struct target *target =
+        plan_endpoint(plan, &conn->params->target, plan->n_via > 0 ? 1 : 0);
     const struct address *a = &conn->candidates[i];
 
     memset(ret, 0, sizeof *ret);
@@ -180,6 +255,16 @@ socklen_t conn_candidate_sockaddr(const struct conn *conn, size_t i, struct sock
         in6->sin6_addr = a->ipv6;
         return sizeof *in6;
     }
+}
+
+struct tls_session *conn_tls_of_target(const struct conn *conn)
+{
+    const struct plan *plan = &conn->params->plan;
+    size_t n_below = 0;
+
+    for (unsigned hop = 1; hop <= plan->n_via; hop++)
+        n_below += plan_proxy(plan, hop)->tls != NULL;
+    return conn->channel.n_layers > n_below ? channel_top(&conn->channel) : NULL;
 }
 
 void conn_peer(const struct conn *conn, struct sockaddr_storage *ret)

@@ -9,6 +9,8 @@
 #include "daemon/base/failure.h"
 #include "daemon/conn/channel.h"
 #include "daemon/conn/plan.h"
+#include "daemon/conn/step_dialog.h"
+#include "daemon/dialog/websocket.h"
 #include "daemon/resolve/class.h"
 #include "daemon/resolve/resolve.h"
 #include "daemon/ring/ring.h"
@@ -20,6 +22,7 @@
 /* What a worker has for all its connections. */
 struct conn_env {
     struct ring *ring;
+    unsigned worker; /* its number */
     struct resolver *resolver;
     struct own_addresses *own;
     const struct capabilities *caps;
@@ -37,12 +40,14 @@ struct conn_params {
     const char *tls_name; /* NULL: the target's host */
     struct text alpn[MESSAGE_ALPN_MAX];
     size_t n_alpn;
+    struct websocket_options websocket;
 };
 
 enum step_result {
     STEP_DONE,
     STEP_WAIT,
-    STEP_FAIL, /* conn->failure is set */
+    STEP_AGAIN, /* from the connect step on, on a new connection */
+    STEP_FAIL,  /* conn->failure is set */
 };
 
 struct conn;
@@ -83,7 +88,10 @@ struct conn {
     struct channel channel;
     struct address candidates[RESOLVE_ADDRESSES_MAX]; /* permitted, in the order of attempts */
     size_t n_candidates;
-    size_t connected; /* index of the candidate */
+    struct address_list *targets; /* those of a target behind proxies, the next to try first; NULL:
+                                   * none, or the proxy resolves it */
+    struct step_dialog *dialogs;  /* those with something to keep, and the running one first */
+    size_t connected;             /* index of the candidate */
     uint64_t step_start_us;
     uint32_t times_us[PLAN_STEPS_MAX];
     union {
@@ -102,8 +110,12 @@ void conn_deinit(struct conn *conn);
 void conn_start(struct conn *conn);
 /* Ends it early with this error in the current stage; the callback may come from inside. */
 void conn_abort(struct conn *conn, enum error_code code);
-/* The address connected to, with the target's port; only after success. */
+/* The address connected to, of the target or the first proxy; only once it is connected. */
 void conn_peer(const struct conn *conn, struct sockaddr_storage *ret);
+/* Its TLS session with the target, also while that is being made; NULL: none. */
+struct tls_session *conn_tls_of_target(const struct conn *conn);
+/* What the peer of a dialog said, for the client; NULL: nothing. */
+const struct dialog *conn_response(const struct conn *conn);
 enum stage step_stage(enum step_kind kind);
 /* Whether a rule with these `addresses` lets connect to the target, as far as it is known without
  * asking DNS. */
@@ -119,7 +131,11 @@ struct step {
     bool (*is_idle)(const struct conn *conn);
 };
 
-extern const struct step step_resolve, step_connect, step_seal, step_tls;
+extern const struct step step_resolve, step_connect, step_seal, step_tls, step_dialog;
+
+const struct plan_step *conn_step(const struct conn *conn);
+/* Where the hop of the current step is; the connect step's, where the socket goes. */
+const struct target *conn_endpoint(const struct conn *conn);
 
 /* For connect: fills in the socket address of candidate i. Returns its size. */
 socklen_t conn_candidate_sockaddr(const struct conn *conn, size_t i, struct sockaddr_storage *ret);

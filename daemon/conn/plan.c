@@ -2,18 +2,26 @@
 #include "daemon/conn/plan.h"
 
 #include <assert.h>
-#include <stdarg.h>
-#include <stdio.h>
 
-#include "daemon/conn/source.h"
-
-static void add(struct plan *plan, enum step_kind kind)
+static void add(struct plan *plan, enum step_kind kind, unsigned hop)
 {
     assert(plan->n_steps < PLAN_STEPS_MAX);
-    plan->steps[plan->n_steps++] = kind;
+    plan->steps[plan->n_steps++] = (struct plan_step){.kind = kind, .hop = (uint8_t)hop};
 }
 
-static bool is_supported(enum scheme scheme)
+const struct proxy *plan_proxy(const struct plan *plan, unsigned hop)
+{
+    assert(hop > 0 && hop <= plan->n_via);
+    return plan->via[hop - 1];
+}
+
+const struct target *plan_endpoint(const struct plan *plan, const struct target *target,
+                                   unsigned hop)
+{
+    return hop == 0 ? target : &plan_proxy(plan, hop)->endpoint;
+}
+
+static bool has_starttls(enum scheme scheme)
 {
     switch (scheme) {
     case SCHEME_TCP:
@@ -21,9 +29,9 @@ static bool is_supported(enum scheme scheme)
     case SCHEME_HTTP:
     case SCHEME_HTTPS:
     case SCHEME_UNIX:
-        return true;
     case SCHEME_WS:
     case SCHEME_WSS:
+        return false;
     case SCHEME_SMTP:
     case SCHEME_IMAP:
     case SCHEME_POP3:
@@ -32,22 +40,32 @@ static bool is_supported(enum scheme scheme)
     case SCHEME_XMPP:
     case SCHEME_POSTGRES:
     case SCHEME_MYSQL:
-        return false;
+        return true;
     }
     return false;
 }
 
-/* The socket itself may go out when its top layer is plain and it is sealed, needs no seal (a Unix
- * socket cannot be disconnected), or the rule waives it. */
-static bool plan_plain(const struct target *target, const struct route *route,
-                       const struct capabilities *caps, struct plan *plan, struct failure *failure)
+/* Whether a connection to it is TLS at any layer, so that its socket alone is worth nothing. */
+static bool is_encrypted(const struct plan *plan, const struct target *target)
 {
-    bool needs_seal = target->scheme != SCHEME_UNIX && route->rule->seal == SEAL_REQUIRED;
+    for (unsigned hop = 1; hop <= plan->n_via; hop++) {
+        if (plan_proxy(plan, hop)->tls)
+            return true;
+    }
+    return scheme_is_tls(target->scheme);
+}
+
+/* Decides the kind. The socket itself may go out when all its layers are plain and it is sealed,
+ * needs no seal (a Unix socket cannot be disconnected), or the rule waives it. */
+static bool choose_plain(bool is_unix, const struct route *route, const struct capabilities *caps,
+                         struct plan *plan, bool *ret_is_sealed, struct failure *failure)
+{
+    bool needs_seal = !is_unix && route->rule->seal == SEAL_REQUIRED;
 
     plan->may_relay = route->handoff & HANDOFF_RELAY;
+    *ret_is_sealed = false;
     if (route->handoff & HANDOFF_TCP && (!needs_seal || caps->can_seal)) {
-        if (needs_seal)
-            add(plan, STEP_SEAL);
+        *ret_is_sealed = needs_seal;
         plan->handoff = HANDOFF_TCP;
         return true;
     }
@@ -66,93 +84,91 @@ static bool plan_plain(const struct target *target, const struct route *route,
     return false;
 }
 
-static bool plan_tls(const struct route *route, struct plan *plan, struct failure *failure)
+static bool choose_encrypted(const struct target *target, const struct route *route,
+                             struct plan *plan, struct failure *failure)
 {
-    add(plan, STEP_TLS);
     plan->handoff = HANDOFF_RELAY;
     if (route->handoff & HANDOFF_RELAY)
         return true;
-    failure_format(failure, ERROR_HANDOFF_KIND, 0, "a TLS connection is handed over as relay");
+    failure_format(failure, ERROR_HANDOFF_KIND, 0, "a %s is handed over as relay",
+                   scheme_is_tls(target->scheme) ? "TLS connection"
+                                                 : "connection through a proxy with TLS");
     return false;
+}
+
+/* The first socket: to the target, or to the first proxy. */
+static void add_connection(struct plan *plan, const struct target *endpoint, unsigned hop,
+                           bool is_sealed)
+{
+    if (endpoint->scheme != SCHEME_UNIX)
+        add(plan, STEP_RESOLVE, hop);
+    add(plan, STEP_CONNECT, hop);
+    if (is_sealed)
+        add(plan, STEP_SEAL, hop);
+}
+
+static void add_hops(struct plan *plan)
+{
+    for (unsigned hop = 1; hop <= plan->n_via; hop++) {
+        const struct proxy *proxy = plan_proxy(plan, hop);
+
+        if (proxy->send_proxy.version)
+            add(plan, STEP_PROXY_HEADER, hop);
+        if (proxy->tls)
+            add(plan, STEP_TLS, hop);
+        add(plan, STEP_PROXY, hop);
+    }
+}
+
+/* Not by the rule's proxies. */
+static bool is_direct(const struct rule *rule, const struct target *target)
+{
+    if (rule->n_via == 0 || target->scheme == SCHEME_UNIX)
+        return true;
+    for (size_t i = 0; i < rule->n_no_proxy; i++) {
+        if (pattern_matches(&rule->no_proxy[i], target))
+            return true;
+    }
+    return false;
+}
+
+/* What is done on a connection that reaches it. */
+static void add_target(struct plan *plan, const struct target *target)
+{
+    if (plan->send_proxy->version && target->scheme != SCHEME_UNIX)
+        add(plan, STEP_PROXY_HEADER, 0);
+    if (has_starttls(target->scheme))
+        add(plan, STEP_STARTTLS, 0);
+    if (scheme_is_tls(target->scheme))
+        add(plan, STEP_TLS, 0);
+    if (target->scheme == SCHEME_WS || target->scheme == SCHEME_WSS)
+        add(plan, STEP_WEBSOCKET, 0);
 }
 
 bool plan_make(const struct target *target, const struct route *route,
                const struct capabilities *caps, struct plan *ret, struct failure *ret_failure)
 {
-    struct plan plan = {0};
-    bool is_planned;
+    const struct rule *rule = route->rule;
+    struct plan plan = {.via = rule->via,
+                        .n_via = is_direct(rule, target) ? 0 : rule->n_via,
+                        .send_proxy = &rule->send_proxy,
+                        .is_anonymous = route->is_reported};
+    unsigned first = plan.n_via > 0 ? 1 : 0;
+    const struct target *endpoint = plan_endpoint(&plan, target, first);
+    bool is_unix = endpoint->scheme == SCHEME_UNIX, is_sealed = false;
 
-    if (!is_supported(target->scheme)) {
-        failure_format(ret_failure, ERROR_UNSUPPORTED, 0, "scheme %s", scheme_name(target->scheme));
+    if (!(is_encrypted(&plan, target)
+              ? choose_encrypted(target, route, &plan, ret_failure)
+              : choose_plain(is_unix, route, caps, &plan, &is_sealed, ret_failure)))
         return false;
-    }
-    if (target->scheme != SCHEME_UNIX) {
-        plan.source = route->rule->source;
-        add(&plan, STEP_RESOLVE);
-    }
-    add(&plan, STEP_CONNECT);
-    if (scheme_is_tls(target->scheme))
-        is_planned = plan_tls(route, &plan, ret_failure);
-    else
-        is_planned = plan_plain(target, route, caps, &plan, ret_failure);
-    if (is_planned)
-        *ret = plan;
-    return is_planned;
-}
-
-struct printer {
-    char *text;
-    size_t n;
-};
-
-__attribute__((format(printf, 2, 3))) static void print(struct printer *p, const char *format, ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(p->text + p->n, PLAN_TEXT_MAX - p->n, format, args);
-    va_end(args);
-    p->n += (size_t)n;
-    if (p->n >= PLAN_TEXT_MAX)
-        p->n = PLAN_TEXT_MAX - 1;
-}
-
-static void print_connect(struct printer *p, const struct plan *plan, const struct target *target)
-{
-    char source[SOURCE_TEXT_MAX];
-
-    if (target->scheme == SCHEME_UNIX) {
-        print(p, "connect(%s) ", target->path);
-    } else if (plan->source) {
-        source_format(plan->source, source);
-        print(p, "connect(%u from %s) ", target->port, source);
-    } else {
-        print(p, "connect(%u) ", target->port);
-    }
-}
-
-void plan_format(const struct plan *plan, const struct target *target, const char *tls_name,
-                 char text[PLAN_TEXT_MAX])
-{
-    struct printer p = {.text = text};
-
-    for (size_t i = 0; i < plan->n_steps; i++) {
-        switch (plan->steps[i]) {
-        case STEP_RESOLVE:
-            print(&p, "%s(%s) ", target->host_kind == HOST_NAME ? "resolve" : "address",
-                  target->host);
-            break;
-        case STEP_CONNECT:
-            print_connect(&p, plan, target);
-            break;
-        case STEP_SEAL:
-            print(&p, "seal ");
-            break;
-        case STEP_TLS:
-            print(&p, "tls(%s) ", tls_name ? tls_name : target->host);
-            break;
-        }
-    }
-    print(&p, "handoff(%s)", handoff_name(plan->handoff));
+    if (!is_unix)
+        plan.source = rule->source;
+    /* Before anything is asked of a proxy. A literal is only looked at. */
+    if (plan.n_via > 0 && (rule->resolve == RESOLVE_LOCAL || target->host_kind != HOST_NAME))
+        add(&plan, STEP_RESOLVE, 0);
+    add_connection(&plan, endpoint, first, is_sealed);
+    add_hops(&plan);
+    add_target(&plan, target);
+    *ret = plan;
+    return true;
 }

@@ -9,21 +9,36 @@
 #include "daemon/policy/policy.h"
 #include "proto/target.h"
 
-#define PLAN_STEPS_MAX 8
+/* For a target: resolve, header, STARTTLS, TLS, WebSocket; once: connect, seal; for the first hop:
+ * resolve; for each: header, TLS, proxy. */
+#define PLAN_STEPS_MAX (8 + 3 * PROXY_HOPS_MAX)
 #define PLAN_TEXT_MAX  1024 /* as plan_format writes it, with the NUL */
 
 enum step_kind {
-    STEP_RESOLVE, /* name or literal to permitted addresses */
-    STEP_CONNECT, /* TCP, or a Unix socket */
-    STEP_SEAL,    /* the TCP socket becomes useless for anything but this connection */
-    STEP_TLS,     /* a TLS layer on top of what is there */
+    STEP_RESOLVE,      /* name or literal to permitted addresses */
+    STEP_CONNECT,      /* TCP, or a Unix socket */
+    STEP_SEAL,         /* the TCP socket becomes useless for anything but this connection */
+    STEP_PROXY_HEADER, /* the PROXY protocol's, to whom the step's hop is */
+    STEP_TLS,          /* a TLS layer on top of what is there */
+    STEP_PROXY,        /* the hop is asked for a connection to the next one */
+    STEP_STARTTLS,     /* what is said in the clear before TLS */
+    STEP_WEBSOCKET,    /* the upgrade */
+};
+
+struct plan_step {
+    enum step_kind kind;
+    uint8_t hop; /* whom it is about: 0 the target, 1… the proxy in `via` order */
 };
 
 struct plan {
-    enum step_kind steps[PLAN_STEPS_MAX];
+    struct plan_step steps[PLAN_STEPS_MAX];
     size_t n_steps;
-    enum handoff handoff;        /* the kind to be handed over, known before the start */
-    bool may_relay;              /* fall back to a relay where sealing fails */
+    const struct proxy *const *via;      /* of the rule */
+    size_t n_via;                        /* 0: direct */
+    const struct send_proxy *send_proxy; /* to the target; of the rule */
+    enum handoff handoff;                /* the kind to be handed over, known before the start */
+    bool may_relay;                      /* fall back to a relay where sealing fails */
+    bool is_anonymous;                   /* nothing is presented that proves who we are */
     const struct source *source; /* of the rule; NULL: the system chooses, or a Unix socket */
 };
 
@@ -33,11 +48,17 @@ struct capabilities {
     const char *seal_reason; /* why not, for people; NULL when it can */
 };
 
-/* Returns true with a plan, false with a failure (UNSUPPORTED, HANDOFF_KIND). */
+/* Returns true with a plan, false with a failure (HANDOFF_KIND). */
 bool plan_make(const struct target *target, const struct route *route,
                const struct capabilities *caps, struct plan *ret, struct failure *ret_failure);
+/* The proxy of hop 1…n_via. */
+const struct proxy *plan_proxy(const struct plan *plan, unsigned hop);
+/* Where the hop is: the target itself for 0. */
+const struct target *plan_endpoint(const struct plan *plan, const struct target *target,
+                                   unsigned hop);
 /* tls_name: NULL, or the one to be verified instead of the target's host.
  * One line: "resolve(localhost) connect(443) tls(localhost) handoff(relay)"; with a source
- * "connect(443 from eth0)". */
+ * "connect(443 from eth0)"; with a proxy "resolve(origin.example) resolve(proxy.example)
+ * connect(3128) http-connect(corp) tls(origin.example) handoff(relay)". */
 void plan_format(const struct plan *plan, const struct target *target, const char *tls_name,
                  char text[PLAN_TEXT_MAX]);

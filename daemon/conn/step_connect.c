@@ -17,7 +17,7 @@ static void stagger_over(struct timer *timer);
 
 static bool is_unix(const struct conn *conn)
 {
-    return conn->params->target.scheme == SCHEME_UNIX;
+    return conn_endpoint(conn)->scheme == SCHEME_UNIX;
 }
 
 static void attempt_start(struct conn *conn)
@@ -147,13 +147,13 @@ static void fail(struct conn *conn)
     char text[ADDRESS_TEXT_MAX];
 
     if (is_unix(conn)) {
-        failure_format(&conn->failure, code, c->error, "%s", conn->params->target.path);
+        failure_format(&conn->failure, code, c->error, "%s", conn_endpoint(conn)->path);
     } else if (c->source_error != 0 && c->error == c->source_error) {
         fail_at_source(conn);
     } else {
         address_format(address, text);
         failure_format(&conn->failure, code, c->error, "%s port %u, %zu of %zu addresses tried",
-                       text, conn->params->target.port, c->next, conn->n_candidates);
+                       text, conn_endpoint(conn)->port, c->next, conn->n_candidates);
     }
     conn->failure.stage = STAGE_CONNECT;
 }

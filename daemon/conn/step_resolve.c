@@ -1,23 +1,37 @@
 /* Names and literals to the addresses that the rule permits, in the order of attempts (RFC 8305, 4:
  * families interleaved, IPv6 first). What is not permitted is never connected to, and with nothing
- * left the request is denied.
+ * left the request is denied. Proxies are where the operator has put them, at whatever address.
  */
 #include "daemon/conn/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
 
 static void lookup_done(struct lookup *lookup, const struct address_list *addresses,
                         const struct failure *failure);
 
+static bool is_of_proxy(const struct conn *conn)
+{
+    return conn_step(conn)->hop > 0;
+}
+
+/* A target that proxies connect to. */
+static bool is_behind(const struct conn *conn)
+{
+    return !is_of_proxy(conn) && conn->params->plan.n_via > 0;
+}
+
 /* AF_UNSPEC: of no family in particular. */
 static sa_family_t source_family(const struct conn *conn)
 {
-    const struct source *source = conn->params->plan.source;
+    const struct source *source = is_behind(conn) ? NULL : conn->params->plan.source;
 
     return source ? source->address.family : AF_UNSPEC;
 }
 
 static sa_family_t wanted_family(const struct conn *conn)
 {
-    switch (conn->params->family) {
+    switch (is_of_proxy(conn) ? 0 : conn->params->family) {
     case 4:
         return AF_INET;
     case 6:
@@ -37,7 +51,7 @@ static bool is_wanted(const struct conn *conn, const struct address *address)
 }
 
 /* Takes alternately the next IPv6 and the next IPv4 address of `from`. */
-static void interleave(struct conn *conn, const struct address_list *from)
+static void interleave(const struct address_list *from, struct address *to)
 {
     size_t next[2] = {0, 0};
     const sa_family_t families[2] = {AF_INET6, AF_INET};
@@ -49,7 +63,7 @@ static void interleave(struct conn *conn, const struct address_list *from)
             while (next[f] < from->n && from->items[next[f]].family != families[f])
                 next[f]++;
             if (next[f] < from->n) {
-                conn->candidates[conn->n_candidates++] = from->items[next[f]++];
+                *to++ = from->items[next[f]++];
                 is_left = true;
             }
         }
@@ -81,6 +95,22 @@ static void fail_without_address(struct conn *conn)
                        conn->params->family);
 }
 
+/* Returns 0 or -ENOMEM. */
+static int keep(struct conn *conn, const struct address_list *permitted)
+{
+    if (is_behind(conn)) {
+        conn->targets = malloc(sizeof *conn->targets);
+        if (!conn->targets)
+            return -ENOMEM;
+        conn->targets->n = permitted->n;
+        interleave(permitted, conn->targets->items);
+    } else {
+        conn->n_candidates = permitted->n;
+        interleave(permitted, conn->candidates);
+    }
+    return 0;
+}
+
 static enum step_result filter(struct conn *conn, const struct address_list *addresses)
 {
     struct address_list permitted = {.n = 0};
@@ -94,38 +124,23 @@ static enum step_result filter(struct conn *conn, const struct address_list *add
         if (!is_wanted(conn, a))
             continue;
         class = own_addresses_class(conn->env->own, a, ring_now_us(conn->env->ring));
-        if (class & conn->params->addresses) {
+        if (is_of_proxy(conn) || class & conn->params->addresses) {
             permitted.items[permitted.n++] = *a;
         } else if (!denied) {
             denied = a;
             denied_class = class;
         }
     }
-    interleave(conn, &permitted);
-    if (conn->n_candidates > 0)
-        return STEP_DONE;
-    if (denied)
+    if (permitted.n > 0) {
+        if (keep(conn, &permitted) == 0)
+            return STEP_DONE;
+        failure_set(&conn->failure, ERROR_NO_RESOURCES, ENOMEM);
+    } else if (denied) {
         fail_denied(denied, denied_class, &conn->failure);
-    else
+    } else {
         fail_without_address(conn);
-    return STEP_FAIL;
-}
-
-/* Whether the target is written with an address. */
-static bool has_literal(const struct target *target, struct address *ret)
-{
-    switch (target->host_kind) {
-    case HOST_IPV4:
-        *ret = (struct address){.family = AF_INET, .ipv4 = target->ipv4};
-        return true;
-    case HOST_IPV6:
-        *ret = (struct address){.family = AF_INET6, .ipv6 = target->ipv6};
-        return true;
-    case HOST_NAME:
-    case HOST_PATH:
-        break;
     }
-    return false;
+    return STEP_FAIL;
 }
 
 bool conn_may_reach(const struct conn_env *env, const struct target *target, unsigned addresses,
@@ -134,7 +149,7 @@ bool conn_may_reach(const struct conn_env *env, const struct target *target, uns
     struct address address;
     enum address_class class;
 
-    if (!has_literal(target, &address))
+    if (!address_of_target(target, &address))
         return true;
     class = own_addresses_class(env->own, &address, ring_now_us(env->ring));
     if (class & addresses)
@@ -145,13 +160,13 @@ bool conn_may_reach(const struct conn_env *env, const struct target *target, uns
 
 static enum step_result start(struct conn *conn)
 {
-    const struct target *target = &conn->params->target;
+    const struct target *endpoint = conn_endpoint(conn);
     struct address_list literal = {.n = 1};
 
-    if (has_literal(target, &literal.items[0]))
+    if (address_of_target(endpoint, &literal.items[0]))
         return filter(conn, &literal);
     lookup_init(&conn->lookup, wanted_family(conn), conn->params->payer, lookup_done);
-    resolver_lookup(conn->env->resolver, &conn->lookup, target->host);
+    resolver_lookup(conn->env->resolver, &conn->lookup, endpoint->host);
     return STEP_WAIT;
 }
 
@@ -171,7 +186,7 @@ static void lookup_done(struct lookup *lookup, const struct address_list *addres
 
 static void cancel(struct conn *conn)
 {
-    if (conn->params->target.host_kind == HOST_NAME)
+    if (conn_endpoint(conn)->host_kind == HOST_NAME)
         resolver_cancel(conn->env->resolver, &conn->lookup);
 }
 

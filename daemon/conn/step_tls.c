@@ -5,7 +5,6 @@
  */
 #include "daemon/conn/conn.h"
 
-#include <assert.h>
 #include <errno.h>
 
 static struct conn *conn_of(struct channel *channel)
@@ -102,16 +101,11 @@ static void handshake(struct task *task)
     conn_continue(conn, flush(conn));
 }
 
-static enum step_result start(struct conn *conn)
+static int new_session(const struct conn *conn, struct tls_session **ret)
 {
     const struct target *target = &conn->params->target;
     struct tls_params params = {.alpn = conn->params->alpn, .n_alpn = conn->params->n_alpn};
-    struct tls_session *session;
-    int r;
 
-    assert(conn->params->tls);
-    task_init(&conn->tls.task, conn->params->lane, handshake);
-    conn->tls.is_finished = false;
     if (conn->params->tls_name || target->host_kind == HOST_NAME) {
         params.name = conn->params->tls_name ? conn->params->tls_name : target->host;
     } else if (target->host_kind == HOST_IPV4) {
@@ -121,7 +115,29 @@ static enum step_result start(struct conn *conn)
         params.address = &target->ipv6;
         params.address_size = sizeof target->ipv6;
     }
-    r = tls_session_new(&session, conn->params->tls, &params);
+    return tls_session_new(ret, conn->params->tls, &params);
+}
+
+static int new_proxy_session(const struct proxy *proxy, struct tls_session **ret)
+{
+    static const struct text http = {"http/1.1", 8};
+    struct tls_params params = {.name = proxy->tls_name, .alpn = &http, .n_alpn = 1};
+
+    if (proxy->kind != PROXY_HTTP)
+        params.n_alpn = 0;
+    return tls_session_new(ret, proxy->tls, &params);
+}
+
+static enum step_result start(struct conn *conn)
+{
+    unsigned hop = conn_step(conn)->hop;
+    struct tls_session *session;
+    int r;
+
+    task_init(&conn->tls.task, conn->params->lane, handshake);
+    conn->tls.is_finished = false;
+    r = hop > 0 ? new_proxy_session(plan_proxy(&conn->params->plan, hop), &session)
+                : new_session(conn, &session);
     if (r < 0) {
         if (r == -EINVAL)
             failure_format(&conn->failure, ERROR_BAD_OPTION, 0, "the TLS name or ALPN cannot be");

@@ -36,6 +36,24 @@ void dialog_received(struct dialog *d, const uint8_t *data, size_t n)
     d->type->received(d, data, n);
 }
 
+size_t dialog_measure(const struct dialog *d, const uint8_t *data, size_t n)
+{
+    bool is_head = d->want == DIALOG_RECV_HEAD;
+    uint8_t until = is_head ? '\n' : d->until;
+    size_t line = 0;
+
+    if (d->want == DIALOG_RECV_EXACT)
+        return n >= d->n ? d->n : 0;
+    for (size_t i = 0; i < n && i < d->n; i++) {
+        if (data[i] != until)
+            continue;
+        if (!is_head || i == line || (i == line + 1 && data[line] == '\r'))
+            return i + 1;
+        line = i + 1;
+    }
+    return 0;
+}
+
 void dialog_reconnected(struct dialog *d)
 {
     assert(d->want == DIALOG_RECONNECT);

@@ -82,6 +82,9 @@ void dialog_received(struct dialog *dialog, const uint8_t *data, size_t n);
 void dialog_reconnected(struct dialog *dialog);
 void dialog_broken(struct dialog *dialog, enum dialog_break how);
 
+/* How many of the n bytes that come next the want takes; 0: not all of it is there. */
+size_t dialog_measure(const struct dialog *dialog, const uint8_t *data, size_t n);
+
 /* For the protocols. */
 void dialog_init(struct dialog *dialog, const struct dialog_type *type);
 void dialog_want_send(struct dialog *dialog, const void *data, size_t n);

@@ -175,9 +175,9 @@ static const char *add_progress(struct log_record *record, const struct conn *co
     const char *address = "";
 
     for (size_t i = 0; i < plan->n_steps && i < conn->step; i++) {
-        if (plan->steps[i] == STEP_CONNECT)
+        if (plan->steps[i].kind == STEP_CONNECT)
             address = add_address(record, conn);
-        log_record_add(record, keys[step_stage(plan->steps[i])], "%u", conn->times_us[i]);
+        log_record_add(record, keys[step_stage(plan->steps[i].kind)], "%u", conn->times_us[i]);
     }
     return address;
 }

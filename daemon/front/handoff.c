@@ -37,7 +37,7 @@ static void fill_failure(struct message_result *result, const struct failure *fa
 /* The certificates are owned by the caller until the message is encoded. */
 static void fill_chain(struct message_result *result, const struct conn *conn)
 {
-    const struct tls_session *session = channel_top(&conn->channel);
+    const struct tls_session *session = conn_tls_of_target(conn);
 
     while (session && result->n_chain < MESSAGE_CHAIN_MAX) {
         uint8_t *der;
@@ -55,18 +55,31 @@ static void free_chain(struct message_result *result)
         free((char *)(uintptr_t)result->chain[i].data);
 }
 
+static void fill_response(struct message_result *result, const struct conn *conn)
+{
+    const struct dialog *dialog = conn_response(conn);
+
+    if (!dialog)
+        return;
+    result->response = dialog->response;
+    result->is_response_clear = dialog->is_response_clear;
+}
+
 /* How far a connection came: the stages passed, and what they have found. */
 static void fill_progress(struct message_result *result, const struct conn *conn)
 {
     const struct plan *plan = &conn->params->plan;
 
     for (size_t i = 0; i < plan->n_steps && i < conn->step; i++) {
-        result->times[result->n_times++] = (struct message_time){
-            .stage = (uint8_t)step_stage(plan->steps[i]), .us = conn->times_us[i]};
-        if (plan->steps[i] == STEP_CONNECT)
+        result->times[result->n_times++] =
+            (struct message_time){.stage = (uint8_t)step_stage(plan->steps[i].kind),
+                                  .hop = plan->steps[i].hop,
+                                  .us = conn->times_us[i]};
+        if (plan->steps[i].kind == STEP_CONNECT)
             conn_peer(conn, &result->peer);
     }
     fill_chain(result, conn);
+    fill_response(result, conn);
 }
 
 /* request NULL: there was none. */
@@ -99,8 +112,8 @@ static void fill_success(struct message_result *result, const struct conn *conn,
     /* Of a socket it gets itself the client can ask the kernel. */
     if (conn->handoff == HANDOFF_RELAY)
         channel_get_local(&conn->channel, &result->local);
-    if (channel_top(&conn->channel)) {
-        tls_session_info(channel_top(&conn->channel), info);
+    if (conn_tls_of_target(conn)) {
+        tls_session_info(conn_tls_of_target(conn), info);
         result->tls_version = info->version;
         result->tls_cipher = text_of(info->cipher);
         if (info->alpn[0])

@@ -8,10 +8,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/front/identity.h"
+#include "daemon/front/request_options.h"
 #include "daemon/front/user.h"
 #include "proto/cleanup.h"
-
-static const struct text alpn_of_https = {"http/1.1", 8};
 
 bool request_route(const struct front *front, const struct identity *identity,
                    const struct narrowing *narrowing, struct text target, const char *tls_name,
@@ -52,38 +51,6 @@ static struct request *find(struct peer *peer, uint64_t id)
             return request;
     }
     return NULL;
-}
-
-/* Options that go with other targets only. */
-static bool check_options(const struct message_connect *m, const struct target *target,
-                          struct failure *failure)
-{
-    const char *what = NULL;
-
-    if (!scheme_is_tls(target->scheme) && m->n_alpn > 0)
-        what = "alpn needs a TLS target";
-    else if (!scheme_is_tls(target->scheme) && m->tls_name.data)
-        what = "tls-name needs a TLS target";
-    else if (target->scheme != SCHEME_WS && target->scheme != SCHEME_WSS &&
-             (m->n_headers > 0 || m->n_subprotocols > 0))
-        what = "header and subprotocol need a ws or wss target";
-    else if (target->scheme == SCHEME_UNIX && m->family != 0)
-        what = "a Unix socket has no address family";
-    if (!what)
-        return true;
-    failure_format(failure, ERROR_BAD_OPTION, 0, "%s", what);
-    return false;
-}
-
-static bool check_tls_name(const struct message_connect *m, char name[TARGET_HOST_MAX + 1],
-                           struct failure *failure)
-{
-    const char *error;
-
-    if (!m->tls_name.data || host_parse_name(m->tls_name.data, m->tls_name.n, name, &error) == 0)
-        return true;
-    failure_format(failure, ERROR_BAD_OPTION, 0, "tls-name: %s", error);
-    return false;
 }
 
 /* For `count` connections. Tokens of the rate, which cannot be given back, are the last to be
@@ -158,7 +125,7 @@ struct request *request_free(struct request *request)
         conn_deinit(&request->conns[i]);
     charge_deinit(&request->charge);
     config_unref(request->config);
-    free(request->alpn_names);
+    request_free_options(request);
     list_remove(&request->node);
     list_remove(&request->bucket_node);
     free(request);
@@ -166,31 +133,6 @@ struct request *request_free(struct request *request)
     counter_sub(&peer->front->counters->requests_now, 1);
     peer_free_if_idle(peer);
     return NULL;
-}
-
-/* The names outlive the message. */
-static int copy_alpn(struct request *request, const struct message_connect *m)
-{
-    struct conn_params *params = &request->params;
-    size_t size = 0;
-    char *next;
-
-    if (m->n_alpn == 0) {
-        if (params->target.scheme == SCHEME_HTTPS)
-            params->alpn[params->n_alpn++] = alpn_of_https;
-        return 0;
-    }
-    for (size_t i = 0; i < m->n_alpn; i++)
-        size += m->alpn[i].n;
-    next = request->alpn_names = malloc(size);
-    if (!next)
-        return -1;
-    for (size_t i = 0; i < m->n_alpn; i++) {
-        memcpy(next, m->alpn[i].data, m->alpn[i].n);
-        params->alpn[params->n_alpn++] = (struct text){next, m->alpn[i].n};
-        next += m->alpn[i].n;
-    }
-    return 0;
 }
 
 static void conn_ended(struct conn *conn);
@@ -241,7 +183,7 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
 
     if (front->config->needs_cgroup)
         identity_read_cgroup(peer->identity, &peer->holder);
-    if (!check_tls_name(m, tls_name, failure) ||
+    if (!request_check_tls_name(m, tls_name, failure) ||
         !request_route(front, peer->identity, peer->narrowing, m->target,
                        m->tls_name.data ? tls_name : NULL, handoff, &target, &route, &plan,
                        failure)) {
@@ -249,7 +191,7 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
         return false;
     }
     count_decision(front, route.rule, STAT_ALLOWED);
-    request = check_options(m, &target, failure)
+    request = request_check_options(m, &target, failure)
                   ? request_new(peer, id, &route, &plan, m->count ? m->count : 1, failure)
                   : NULL;
     if (!request) {
@@ -299,7 +241,7 @@ void request_connect(struct peer *peer, uint64_t id, const struct message_connec
         inbox_pause(peer);
         return;
     }
-    if (copy_alpn(request, m) < 0) {
+    if (request_copy_options(request, m) < 0) {
         failure_set(&failure, ERROR_NO_RESOURCES, 0);
         failure.rule = request->route.rule;
         request_free(request);

@@ -18,7 +18,8 @@ struct request {
     uint64_t start_us;
     struct conn_params params;
     char tls_name[TARGET_HOST_MAX + 1];
-    char *alpn_names;        /* what params.alpn points into */
+    void *options; /* what texts of params point into */
+    size_t options_size;
     enum error_code aborted; /* cancelled, deadline; ERROR_NONE */
     bool is_handed_over;     /* the result is on its way */
     unsigned n_running;

@@ -174,7 +174,9 @@ static void try_to_close(struct tls_session *s)
     ERR_clear_error();
 }
 
-ssize_t tls_session_read(struct tls_session *s, void *buf, size_t n)
+typedef int read_fn(SSL *ssl, void *buf, size_t n, size_t *ret_n);
+
+static ssize_t read_with(struct tls_session *s, read_fn *fn, void *buf, size_t n)
 {
     size_t n_read = 0;
     int r;
@@ -185,7 +187,7 @@ ssize_t tls_session_read(struct tls_session *s, void *buf, size_t n)
         return -EPROTO;
     if (s->is_ended)
         return 0;
-    r = SSL_read_ex(s->ssl, buf, n, &n_read);
+    r = fn(s->ssl, buf, n, &n_read);
     if (r == 1)
         s->n_messages = 0;
     else
@@ -207,6 +209,16 @@ ssize_t tls_session_read(struct tls_session *s, void *buf, size_t n)
     if (s->is_failed)
         return -EPROTO;
     return s->is_ended ? 0 : -EAGAIN;
+}
+
+ssize_t tls_session_read(struct tls_session *s, void *buf, size_t n)
+{
+    return read_with(s, SSL_read_ex, buf, n);
+}
+
+ssize_t tls_session_peek(struct tls_session *s, void *buf, size_t n)
+{
+    return read_with(s, SSL_peek_ex, buf, n);
 }
 
 ssize_t tls_session_write(struct tls_session *s, const void *buf, size_t n)

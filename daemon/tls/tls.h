@@ -88,6 +88,8 @@ void tls_session_sent(struct tls_session *s, size_t n);
  * broken or an alert, tls_session_failure() tells. May make output. The end of the transport where
  * this says -EAGAIN is a truncation. */
 ssize_t tls_session_read(struct tls_session *s, void *buf, size_t n);
+/* The same without taking them: the next read gives them again. */
+ssize_t tls_session_peek(struct tls_session *s, void *buf, size_t n);
 /* Encrypts all n bytes (n <= TLS_RECORD_MAX) to the output and returns n, or takes nothing: -EAGAIN
  * while the output is full (send) or the peer is in the middle of a message of its own (feed and
  * read); -EPIPE after tls_session_close; -EPROTO. Goes on working after the peer's close_notify

@@ -118,7 +118,7 @@ REFUSED = [
     ([attr(rig.TARGET, "tcp://127.0.0.01:9")], 3, "IPv4"),
     ([attr(rig.TARGET, "https://user:pw@h")], 3, "password"),
     ([attr(rig.TARGET, b"tcp://\xff\xfe\x1b[2J:1")], 3, ""),
-    ([attr(rig.TARGET, "wss://localhost")], 5, "wss"),
+    ([attr(rig.TARGET, "wss://localhost"), attr(rig.HEADER, "Host: h")], 4, "Host"),
     ([TARGET, attr(rig.ALPN, "h2")], 4, "alpn"),
     ([TARGET, attr(rig.TLS_NAME, "x.example")], 4, "tls-name"),
     ([TARGET, attr(rig.HEADER, "A: b")], 4, "header"),

@@ -63,11 +63,12 @@ class Status(rig.Case):
         self.assertEqual({k: printed.get(k) for k in wanted}, wanted)
 
     def test_allowed_but_impossible(self):
-        """What fails after the decision is the rule's: a kind of hand-over, a scheme of a later version."""
+        """What fails after the decision is the rule's: a kind of hand-over, an option that does not fit."""
         daemon = self.start_daemon(rig.rule("r", allow='"*://127.0.0.1:*"', handoff='"relay"'))
         with contextlib.closing(rig.Session(daemon.socket)) as s:
-            codes = [s.connect(self.target, handover=rig.TCP).code, s.connect("ws://127.0.0.1:9").code]
-        self.assertEqual(codes, [90, 5])
+            codes = [s.connect(self.target, handover=rig.TCP).code,
+                     s.connect(self.target, rig.attr(rig.ALPN, "h2")).code]
+        self.assertEqual(codes, [90, 4])
         status = rig.status(daemon)
         self.assertEqual((status.get("rule:r:requests_allowed"), status["requests_undecided"]), ("2", "0"))
         self.assertEqual([k for k in status if k.startswith("no_rule:")], [])

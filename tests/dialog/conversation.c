@@ -27,37 +27,14 @@ static void reconnect(struct dialog *d, struct peer_words *words)
     dialog_reconnected(d);
 }
 
-/* How many bytes the want takes of what there is; 0: there is not enough. */
-static size_t measure(const struct dialog *d, const struct peer_words *words,
-                      enum dialog_break *ret_break)
-{
-    const uint8_t *start = words->data + words->next;
-    size_t n = words->n - words->next, line = 0;
-    uint8_t until = d->want == DIALOG_RECV_HEAD ? '\n' : d->until;
-
-    *ret_break = DIALOG_CLOSED;
-    if (d->want == DIALOG_RECV_EXACT)
-        return n >= d->n ? d->n : 0;
-    for (size_t i = 0; i < n && i < d->n; i++) {
-        if (start[i] != until)
-            continue;
-        if (d->want != DIALOG_RECV_HEAD || i == line || (i == line + 1 && start[line] == '\r'))
-            return i + 1;
-        line = i + 1;
-    }
-    if (n >= d->n)
-        *ret_break = DIALOG_TOO_LONG;
-    return 0;
-}
-
 static void feed(struct dialog *d, struct peer_words *words)
 {
-    enum dialog_break how;
-    size_t n = measure(d, words, &how);
+    size_t n_there = words->n - words->next;
+    size_t n = dialog_measure(d, words->data + words->next, n_there);
     uint8_t *copy;
 
     if (n == 0) {
-        dialog_broken(d, how);
+        dialog_broken(d, n_there < d->n ? DIALOG_CLOSED : DIALOG_TOO_LONG);
         return;
     }
     /* Of the exact size, so that a read behind the end is seen by the sanitizers. */
