@@ -8,6 +8,7 @@ libdaemon_la_SOURCES += \
 	daemon/policy/config_text.c \
 	daemon/policy/config_tree.c daemon/policy/config_tree.h \
 	daemon/policy/config_value.c \
+	daemon/policy/credential.c daemon/policy/credential.h \
 	daemon/policy/narrowing.c daemon/policy/narrowing.h \
 	daemon/policy/pattern.c daemon/policy/pattern.h \
 	daemon/policy/policy.c daemon/policy/policy.h \
