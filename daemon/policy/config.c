@@ -15,13 +15,6 @@
 #define TLS_1_2 0x0303
 #define TLS_1_3 0x0304
 
-/* The tls contexts while a configuration is built. */
-struct tls_table {
-    struct tls_entry *entries;
-    size_t n;
-    struct tls_context *system; /* for rules without a section; made when first needed */
-};
-
 static void tls_table_deinit(struct tls_table *table)
 {
     for (size_t i = 0; i < table->n; i++)
@@ -162,6 +155,38 @@ static int build_tls(const struct config_tree *tree, struct tls_table *table, ch
     return 0;
 }
 
+int config_tls_find(const struct tls_table *table, const struct value *value,
+                    struct tls_context **ret, char error[CONFIG_ERROR_MAX])
+{
+    for (size_t i = 0; i < table->n; i++) {
+        if (strcmp(table->entries[i].name, value->text) != 0)
+            continue;
+        *ret = tls_context_ref(table->entries[i].context);
+        return 0;
+    }
+    return config_refuse(error, &value->place,
+                         "there is no section tls \"%.60s\"; write one, or remove this key",
+                         value->text);
+}
+
+int config_tls_get_system(struct tls_table *table, const struct place *place,
+                          struct tls_context **ret, char error[CONFIG_ERROR_MAX])
+{
+    struct tls_settings settings = {.min_version = TLS_1_2};
+    char why[CONFIG_ERROR_MAX / 2] = "";
+    int r = 0;
+
+    if (!table->system)
+        r = tls_context_new(&table->system, &settings, why, sizeof why);
+    if (r < 0 && !place)
+        return config_fail(r, error, "%s", why);
+    if (r < 0)
+        return config_refuse(
+            error, place, "%s; install the system's CA certificates, or name a tls section", why);
+    *ret = tls_context_ref(table->system);
+    return 0;
+}
+
 /* Without TLS targets a rule needs no trust store, which small machines do not have. */
 static bool may_use_tls(const struct rule *rule)
 {
@@ -176,70 +201,77 @@ static bool may_use_tls(const struct rule *rule)
 
 /* Every rule that may need one has a context: the section's, or the one with the system's trust
  * store. */
-static int give_tls(struct rule *rule, struct tls_table *table, char *why, size_t size)
+static int give_tls(struct rule *rule, struct tls_table *table, const struct place *place,
+                    char *error)
 {
-    struct tls_settings settings = {.min_version = TLS_1_2};
-
     if (rule->tls || !may_use_tls(rule))
         return 0;
-    if (!table->system) {
-        int r = tls_context_new(&table->system, &settings, why, size);
-
-        if (r < 0)
-            return r;
-    }
-    rule->tls = tls_context_ref(table->system);
-    return 0;
+    return config_tls_get_system(table, place, &rule->tls, error);
 }
 
 static int build_rule(const struct section *section, struct tls_table *table, struct config *config,
                       char *error)
 {
     struct rule *rule = &config->rules[config->n_rules];
-    char why[CONFIG_ERROR_MAX / 2] = "";
     int r;
 
     config->n_rules++; /* freed with the config, whole or not */
-    r = config_build_rule(section, table->entries, table->n, rule, error);
+    r = config_build_rule(section, table, rule, error);
     if (r < 0)
         return r;
     for (size_t i = 0; i < rule->n_clients; i++)
         config->needs_cgroup |= rule->clients[i].name != NULL;
-    r = give_tls(rule, table, why, sizeof why);
-    if (r < 0)
-        return config_refuse(error, &section->place,
-                             "%s; install the system's CA certificates, or name a tls section",
-                             why);
+    return give_tls(rule, table, &section->place, error);
+}
+
+/* Counts the sections of a kind. */
+static int count_sections(const struct config_tree *tree, enum section_kind kind, size_t max,
+                          size_t *ret_n, char *error)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < tree->n_sections; i++)
+        if (tree->sections[i].kind == kind && ++n > max)
+            return config_refuse(error, &tree->sections[i].place,
+                                 "too many %s sections; at most %zu", config_section_name(kind),
+                                 max);
+    *ret_n = n;
     return 0;
+}
+
+static int build_proxies(const struct config_tree *tree, struct tls_table *table,
+                         struct config *config, char *error)
+{
+    size_t n;
+    int r = count_sections(tree, SECTION_PROXY, CONFIG_PROXIES_MAX, &n, error);
+
+    if (r < 0 || n == 0)
+        return r;
+    config->proxies = calloc(n, sizeof *config->proxies);
+    if (!config->proxies)
+        return config_fail(-ENOMEM, error, "out of memory");
+    for (size_t i = 0; r == 0 && i < tree->n_sections; i++)
+        if (tree->sections[i].kind == SECTION_PROXY)
+            r = config_build_proxy(&tree->sections[i], table, &config->proxies[config->n_proxies++],
+                                   error);
+    return r;
 }
 
 static int build_rules(const struct config_tree *tree, struct tls_table *table,
                        struct config *config, char *error)
 {
-    size_t n = 0;
+    size_t n;
+    int r = count_sections(tree, SECTION_RULE, CONFIG_RULES_MAX, &n, error);
 
-    for (size_t i = 0; i < tree->n_sections; i++) {
-        if (tree->sections[i].kind != SECTION_RULE)
-            continue;
-        if (++n > CONFIG_RULES_MAX)
-            return config_refuse(error, &tree->sections[i].place, "too many rules; at most %d",
-                                 CONFIG_RULES_MAX);
-    }
-    if (n == 0)
-        return 0;
+    if (r < 0 || n == 0)
+        return r;
     config->rules = calloc(n, sizeof *config->rules);
     if (!config->rules)
         return config_fail(-ENOMEM, error, "out of memory");
-    for (size_t i = 0; i < tree->n_sections; i++) {
-        int r;
-
-        if (tree->sections[i].kind != SECTION_RULE)
-            continue;
-        r = build_rule(&tree->sections[i], table, config, error);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    for (size_t i = 0; r == 0 && i < tree->n_sections; i++)
+        if (tree->sections[i].kind == SECTION_RULE)
+            r = build_rule(&tree->sections[i], table, config, error);
+    return r;
 }
 
 static int build(struct config **ret, const struct config_tree *tree, char *error)
@@ -253,6 +285,8 @@ static int build(struct config **ret, const struct config_tree *tree, char *erro
     r = build_root(&tree->root, config, error);
     if (r == 0)
         r = build_tls(tree, &table, error);
+    if (r == 0)
+        r = build_proxies(tree, &table, config, error);
     if (r == 0)
         r = build_rules(tree, &table, config, error);
     if (r < 0)
@@ -313,7 +347,7 @@ static int build_user_rule(struct rule *rule, uid_t uid, char *error)
 #define X(name, bit, text) rule->addresses |= bit;
     ADDRESS_CLASS_LIST(X)
 #undef X
-    return give_tls(rule, &table, error, CONFIG_ERROR_MAX);
+    return give_tls(rule, &table, NULL, error);
 }
 
 int config_new_user(struct config **ret, uid_t uid, char error[CONFIG_ERROR_MAX])
@@ -367,6 +401,9 @@ struct config *config_unref(struct config *config)
     for (size_t i = 0; i < config->n_rules; i++)
         config_rule_deinit(&config->rules[i]);
     free(config->rules);
+    for (size_t i = 0; i < config->n_proxies; i++)
+        config_proxy_deinit(&config->proxies[i]);
+    free(config->proxies);
     free(config->nameservers);
     free(config->metrics);
     free(config);

@@ -22,6 +22,7 @@
 #define CONFIG_SECTIONS_MAX   1024 /* in one file */
 #define CONFIG_RULES_MAX      1024
 #define CONFIG_TLS_MAX        64
+#define CONFIG_PROXIES_MAX    64
 #define CONFIG_LIST_MAX       1024 /* values in one list */
 #define CONFIG_STRING_MAX     4096 /* bytes of one value */
 #define CONFIG_TITLE_MAX      64

@@ -17,10 +17,24 @@ static const struct key_info {
 #define X(name, text, form) {SECTION_TLS, text, form},
         CONFIG_TLS_KEYS(X)
 #undef X
+#define X(name, text, form) {SECTION_PROXY, text, form},
+            CONFIG_PROXY_KEYS(X)
+#undef X
 #define X(name, text, form) {SECTION_RULE, text, form},
-            CONFIG_RULE_KEYS(X)
+                CONFIG_RULE_KEYS(X)
 #undef X
 };
+
+const char *config_section_name(enum section_kind kind)
+{
+    static const char *const names[SECTION_COUNT] = {
+        [SECTION_TLS] = "tls",
+        [SECTION_PROXY] = "proxy",
+        [SECTION_RULE] = "rule",
+    };
+
+    return names[kind];
+}
 
 const char *config_key_name(enum config_key key)
 {

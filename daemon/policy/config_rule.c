@@ -10,65 +10,27 @@
 #include "proto/cleanup.h"
 #include "proto/message.h"
 
-struct word {
-    const char *text;
-    unsigned bit;
-};
-
-static const struct word address_words[] = {
+static const struct config_word address_words[] = {
 #define X(name, bit, text) {text, bit},
     ADDRESS_CLASS_LIST(X)
 #undef X
 };
 
-static const struct word handoff_words[] = {
+static const struct config_word handoff_words[] = {
     {"tcp", HANDOFF_TCP},
     {"ktls", HANDOFF_KTLS},
     {"relay", HANDOFF_RELAY},
 };
 
-static const struct word seal_words[] = {
+static const struct config_word seal_words[] = {
     {"required", SEAL_REQUIRED},
     {"off", SEAL_OFF},
 };
 
-static const struct word mode_words[] = {
+static const struct config_word mode_words[] = {
     {"enforce", MODE_ENFORCE},
     {"report", MODE_REPORT},
 };
-
-static int find_word(const struct value *value, enum config_key key, const struct word *words,
-                     size_t n_words, const char *known, unsigned *ret, char *error)
-{
-    for (size_t i = 0; i < n_words; i++) {
-        if (strcmp(value->text, words[i].text) != 0)
-            continue;
-        *ret = words[i].bit;
-        return 0;
-    }
-    return config_refuse(error, &value->place, "'%s' takes %s; '%.60s' is unknown",
-                         config_key_name(key), known, value->text);
-}
-
-static int build_mask(const struct section *section, enum config_key key, const struct word *words,
-                      size_t n_words, const char *known, unsigned *ret, char *error)
-{
-    const struct value_list *list = &section->keys[key];
-    unsigned mask = 0;
-
-    if (list->n == 0)
-        return 0;
-    for (size_t i = 0; i < list->n; i++) {
-        unsigned bit = 0;
-        int r = find_word(&list->values[i], key, words, n_words, known, &bit, error);
-
-        if (r < 0)
-            return r;
-        mask |= bit;
-    }
-    *ret = mask;
-    return 0;
-}
 
 static int build_clients(const struct section *section, struct rule *rule, char *error)
 {
@@ -133,24 +95,12 @@ static int build_socket(const struct section *section, struct rule *rule, char *
     return rule->socket ? 0 : config_fail(-ENOMEM, error, "out of memory");
 }
 
-static int build_tls(const struct section *section, const struct tls_entry *tls, size_t n_tls,
+static int build_tls(const struct section *section, const struct tls_table *table,
                      struct rule *rule, char *error)
 {
-    const struct value_list *list = &section->keys[KEY_TLS];
-    const struct value *value = list->values;
+    const struct value *value = section->keys[KEY_TLS].values;
 
-    if (list->n == 0)
-        return 0;
-    for (size_t i = 0; i < n_tls; i++) {
-        if (strcmp(tls[i].name, value->text) != 0)
-            continue;
-        rule->tls = tls_context_ref(tls[i].context);
-        return 0;
-    }
-    return config_refuse(error, &value->place,
-                         "there is no section tls \"%.60s\"; write one, or remove "
-                         "this key",
-                         value->text);
+    return value ? config_tls_find(table, value, &rule->tls, error) : 0;
 }
 
 static int build_limits(const struct section *section, struct rule *rule, char *error)
@@ -196,28 +146,30 @@ static int build_permissions(const struct section *section, struct rule *rule, c
     const struct value_list *mode = &section->keys[KEY_MODE];
     const struct value_list *source = &section->keys[KEY_SOURCE];
     unsigned word = 0;
-    int r = build_mask(section, KEY_ADDRESSES, address_words, ARRAY_SIZE(address_words),
-                       "public, private, loopback, link-local and host", &rule->addresses, error);
+    int r = config_parse_mask(
+        &section->keys[KEY_ADDRESSES], KEY_ADDRESSES, address_words, ARRAY_SIZE(address_words),
+        "public, private, loopback, link-local and host", &rule->addresses, error);
 
     if (r == 0)
-        r = build_mask(section, KEY_HANDOFF, handoff_words, ARRAY_SIZE(handoff_words),
-                       "tcp, ktls and relay", &rule->handoff, error);
+        r = config_parse_mask(&section->keys[KEY_HANDOFF], KEY_HANDOFF, handoff_words,
+                              ARRAY_SIZE(handoff_words), "tcp, ktls and relay", &rule->handoff,
+                              error);
     if (r == 0 && source->n > 0)
         r = config_parse_source(source->values, &rule->source, error);
     if (r == 0 && seal->n > 0) {
-        r = find_word(seal->values, KEY_SEAL, seal_words, ARRAY_SIZE(seal_words), "required or off",
-                      &word, error);
+        r = config_parse_word(seal->values, KEY_SEAL, seal_words, ARRAY_SIZE(seal_words),
+                              "required or off", &word, error);
         rule->seal = (enum seal)word;
     }
     if (r == 0 && mode->n > 0) {
-        r = find_word(mode->values, KEY_MODE, mode_words, ARRAY_SIZE(mode_words),
-                      "enforce or report", &word, error);
+        r = config_parse_word(mode->values, KEY_MODE, mode_words, ARRAY_SIZE(mode_words),
+                              "enforce or report", &word, error);
         rule->mode = (enum mode)word;
     }
     return r;
 }
 
-int config_build_rule(const struct section *section, const struct tls_entry *tls, size_t n_tls,
+int config_build_rule(const struct section *section, const struct tls_table *table,
                       struct rule *ret, char error[CONFIG_ERROR_MAX])
 {
     int r;
@@ -236,7 +188,7 @@ int config_build_rule(const struct section *section, const struct tls_entry *tls
     if (r == 0)
         r = build_limits(section, ret, error);
     if (r == 0)
-        r = build_tls(section, tls, n_tls, ret, error);
+        r = build_tls(section, table, ret, error);
     return r;
 }
 

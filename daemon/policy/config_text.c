@@ -91,13 +91,13 @@ static int check_value(struct scanner *s, const char *name, enum config_form for
 
 static bool is_section_name(const struct token *token, enum section_kind *ret)
 {
-    if (is_equal(token->text, token->n, "tls"))
-        *ret = SECTION_TLS;
-    else if (is_equal(token->text, token->n, "rule"))
-        *ret = SECTION_RULE;
-    else
-        return false;
-    return true;
+    for (unsigned kind = SECTION_TLS; kind < SECTION_COUNT; kind++) {
+        if (!is_equal(token->text, token->n, config_section_name((enum section_kind)kind)))
+            continue;
+        *ret = (enum section_kind)kind;
+        return true;
+    }
+    return false;
 }
 
 /* Where a key of this name may stand; NULL: nowhere. */
@@ -106,6 +106,7 @@ static const char *find_elsewhere(const struct token *token)
     static const char *const places[] = {
         [SECTION_ROOT] = "outside of sections",
         [SECTION_TLS] = "in a section tls \"name\" { ... }",
+        [SECTION_PROXY] = "in a section proxy \"name\" { ... }",
         [SECTION_RULE] = "in a section rule \"name\" { ... }",
     };
     enum config_form form;
@@ -216,7 +217,7 @@ static int check_title(struct scanner *s, const char *name)
 
 static int check_section(struct scanner *s, enum section_kind kind)
 {
-    const char *name = kind == SECTION_TLS ? "tls" : "rule";
+    const char *name = config_section_name(kind);
     struct place places[KEY_COUNT] = {0};
     struct place start = token_place(s);
     int r = remember_opening(s, kind, start.line);
@@ -251,8 +252,6 @@ static int check_file(struct scanner *s, struct place *root_places)
             return refuse_token(s, "this '}' closes nothing; remove it");
         if (s->token.kind != TOKEN_WORD)
             return refuse_token(s, "a key or a section is missing here");
-        if (is_equal(s->token.text, s->token.n, "proxy"))
-            return refuse_token(s, "'proxy' is not supported by this version; remove it");
         if (is_section_name(&s->token, &kind))
             r = check_section(s, kind);
         else

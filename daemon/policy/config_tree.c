@@ -48,9 +48,11 @@ static int take_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *resul
 #define OPTION(name, text, form) CFG_PTR_LIST_CB(text, NULL, CFGF_NODEFAULT, take_value, free),
 
 static cfg_opt_t tls_options[] = {CONFIG_TLS_KEYS(OPTION) CFG_END()};
+static cfg_opt_t proxy_options[] = {CONFIG_PROXY_KEYS(OPTION) CFG_END()};
 static cfg_opt_t rule_options[] = {CONFIG_RULE_KEYS(OPTION) CFG_END()};
 static cfg_opt_t root_options[] = {
     CFG_SEC("tls", tls_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+    CFG_SEC("proxy", proxy_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CFG_SEC("rule", rule_options, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
     CONFIG_ROOT_KEYS(OPTION) CFG_END(),
 };
@@ -136,21 +138,20 @@ static int add_section(struct config_tree *tree, const struct opening *opening, 
 static int copy_sections(struct config_tree *tree, const struct config_text *text, const char *file,
                          cfg_t *cfg)
 {
-    unsigned n_tls = 0;
-    unsigned n_rules = 0;
+    unsigned n[SECTION_COUNT] = {0};
     int r;
 
     for (size_t i = 0; i < text->n_sections; i++) {
         const struct opening *opening = &text->sections[i];
-        cfg_t *section = opening->kind == SECTION_TLS ? cfg_getnsec(cfg, "tls", n_tls++)
-                                                      : cfg_getnsec(cfg, "rule", n_rules++);
+        cfg_t *section = cfg_getnsec(cfg, config_section_name(opening->kind), n[opening->kind]++);
 
         assert(section);
         r = add_section(tree, opening, file, section);
         if (r < 0)
             return r;
     }
-    assert(cfg_size(cfg, "tls") == n_tls && cfg_size(cfg, "rule") == n_rules);
+    for (unsigned kind = SECTION_TLS; kind < SECTION_COUNT; kind++)
+        assert(cfg_size(cfg, config_section_name((enum section_kind)kind)) == n[kind]);
     return 0;
 }
 

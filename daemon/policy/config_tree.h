@@ -8,6 +8,8 @@
  *     config_tree.c   checked bytes → this tree, by libConfuse, which only this file knows
  *     config_value.c  values → numbers, times, addresses, paths
  *     config_client.c `client` values → ids and names
+ *     config_proxy.c  `proxy` sections → struct proxy
+ *     config_auth.c   their users and passwords
  *     config_rule.c   `rule` sections → struct rule
  *     config.c        all of it → struct config
  */
@@ -46,6 +48,18 @@ enum config_form {
     X(VERIFY, "verify", FORM_LATER)                                                                \
     X(VERIFY_URI, "verify-uri", FORM_LATER)
 
+#define CONFIG_PROXY_KEYS(X)                                                                       \
+    X(URL, "url", FORM_ONE)                                                                        \
+    X(UNIX_SOCKET, "unix-socket", FORM_ONE)                                                        \
+    X(PROXY_TLS, "tls", FORM_ONE)                                                                  \
+    X(AUTH, "auth", FORM_LIST)                                                                     \
+    X(CREDENTIAL, "credential", FORM_ONE)                                                          \
+    X(USER, "user", FORM_ONE)                                                                      \
+    X(HEADER, "header", FORM_LIST)                                                                 \
+    X(HTTP_VERSION, "http-version", FORM_ONE)                                                      \
+    X(PROXY_SEND_PROXY, "send-proxy", FORM_ONE)                                                    \
+    X(PROXY_SEND_PROXY_OPTIONS, "send-proxy-options", FORM_LIST)
+
 #define CONFIG_RULE_KEYS(X)                                                                        \
     X(CLIENT, "client", FORM_LIST)                                                                 \
     X(SOCKET, "socket", FORM_ONE)                                                                  \
@@ -69,7 +83,7 @@ enum config_form {
 
 enum config_key {
 #define X(name, text, form) KEY_##name,
-    CONFIG_ROOT_KEYS(X) CONFIG_TLS_KEYS(X) CONFIG_RULE_KEYS(X)
+    CONFIG_ROOT_KEYS(X) CONFIG_TLS_KEYS(X) CONFIG_PROXY_KEYS(X) CONFIG_RULE_KEYS(X)
 #undef X
         KEY_COUNT,
 };
@@ -77,9 +91,12 @@ enum config_key {
 enum section_kind {
     SECTION_ROOT, /* what stands outside of sections */
     SECTION_TLS,
+    SECTION_PROXY,
     SECTION_RULE,
+    SECTION_COUNT,
 };
 
+const char *config_section_name(enum section_kind kind); /* as it is written; not of the root */
 const char *config_key_name(enum config_key key);
 /* Looks up n bytes. Returns false where the section has no such key. */
 bool config_key_find(enum section_kind section, const char *text, size_t n,
@@ -162,6 +179,18 @@ int config_parse_duration(const struct value *value, enum config_key key, uint64
 /* So many a second, minute or hour. */
 int config_parse_rate(const struct value *value, enum config_key key, struct quota_rate *ret,
                       char error[CONFIG_ERROR_MAX]);
+/* One of some words. `known` lists them for the error. */
+struct config_word {
+    const char *text;
+    unsigned bit;
+};
+int config_parse_word(const struct value *value, enum config_key key,
+                      const struct config_word *words, size_t n_words, const char *known,
+                      unsigned *ret, char error[CONFIG_ERROR_MAX]);
+/* Some of them, or'ed together; *ret stays as it is where the list is absent. */
+int config_parse_mask(const struct value_list *list, enum config_key key,
+                      const struct config_word *words, size_t n_words, const char *known,
+                      unsigned *ret, char error[CONFIG_ERROR_MAX]);
 int config_parse_bool(const struct value *value, enum config_key key, bool *ret,
                       char error[CONFIG_ERROR_MAX]);
 /* Joins addresses with commas into a malloc'd string. */
@@ -185,9 +214,35 @@ struct tls_entry {
     struct tls_context *context;
 };
 
+/* The tls contexts while a configuration is built. */
+struct tls_table {
+    struct tls_entry *entries;
+    size_t n;
+    struct tls_context *system; /* for who names no section; made when first needed */
+};
+
+/* The one that the value names, or an error at its place. The reference is the caller's. */
+int config_tls_find(const struct tls_table *table, const struct value *value,
+                    struct tls_context **ret, char error[CONFIG_ERROR_MAX]);
+/* The one with the system's trust store. The place is that of the section that needs it. */
+int config_tls_get_system(struct tls_table *table, const struct place *place,
+                          struct tls_context **ret, char error[CONFIG_ERROR_MAX]);
+
+/* `send-proxy` and its options, under these keys. */
+int config_build_send_proxy(const struct section *section, enum config_key key,
+                            enum config_key options_key, struct send_proxy *ret,
+                            char error[CONFIG_ERROR_MAX]);
+/* The keys are known to be the proxy's kind's. */
+int config_build_auth(const struct section *section, struct proxy *proxy,
+                      char error[CONFIG_ERROR_MAX]);
+/* The proxy is to be deinitialised also after a failure. */
+int config_build_proxy(const struct section *section, struct tls_table *table, struct proxy *ret,
+                       char error[CONFIG_ERROR_MAX]);
+void config_proxy_deinit(struct proxy *proxy);
+
 /* Fills in what the section says; the tls context stays NULL where it names none. The rule is to be
  * deinitialised also after a failure. */
-int config_build_rule(const struct section *section, const struct tls_entry *tls, size_t n_tls,
+int config_build_rule(const struct section *section, const struct tls_table *table,
                       struct rule *ret, char error[CONFIG_ERROR_MAX]);
 void config_rule_init(struct rule *rule);
 void config_rule_deinit(struct rule *rule);

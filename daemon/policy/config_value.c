@@ -91,6 +91,39 @@ int config_parse_rate(const struct value *value, enum config_key key, struct quo
     return 0;
 }
 
+int config_parse_word(const struct value *value, enum config_key key,
+                      const struct config_word *words, size_t n_words, const char *known,
+                      unsigned *ret, char error[CONFIG_ERROR_MAX])
+{
+    for (size_t i = 0; i < n_words; i++) {
+        if (strcmp(value->text, words[i].text) != 0)
+            continue;
+        *ret = words[i].bit;
+        return 0;
+    }
+    return config_refuse(error, &value->place, "'%s' takes %s; '%.60s' is unknown",
+                         config_key_name(key), known, value->text);
+}
+
+int config_parse_mask(const struct value_list *list, enum config_key key,
+                      const struct config_word *words, size_t n_words, const char *known,
+                      unsigned *ret, char error[CONFIG_ERROR_MAX])
+{
+    unsigned mask = 0;
+
+    for (size_t i = 0; i < list->n; i++) {
+        unsigned bit = 0;
+        int r = config_parse_word(&list->values[i], key, words, n_words, known, &bit, error);
+
+        if (r < 0)
+            return r;
+        mask |= bit;
+    }
+    if (list->n > 0)
+        *ret = mask;
+    return 0;
+}
+
 int config_parse_bool(const struct value *value, enum config_key key, bool *ret,
                       char error[CONFIG_ERROR_MAX])
 {

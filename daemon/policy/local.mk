@@ -1,8 +1,10 @@
 libdaemon_la_SOURCES += \
 	daemon/policy/config.c daemon/policy/config.h \
+	daemon/policy/config_auth.c \
 	daemon/policy/config_client.c \
 	daemon/policy/config_file.c \
 	daemon/policy/config_key.c \
+	daemon/policy/config_proxy.c \
 	daemon/policy/config_rule.c \
 	daemon/policy/config_scan.c daemon/policy/config_scan.h \
 	daemon/policy/config_text.c \

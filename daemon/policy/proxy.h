@@ -7,6 +7,7 @@
 
 #include "daemon/dialog/http_connect.h"
 #include "daemon/dialog/proxy_header.h"
+#include "daemon/policy/credential.h"
 #include "daemon/tls/tls.h"
 #include "proto/target.h"
 
@@ -35,8 +36,9 @@ struct proxy {
     char *tls_name;          /* to be verified, as the url has it, also over a Unix socket */
     struct tls_context *tls; /* NULL: it is spoken to in the clear */
     struct send_proxy send_proxy;
-    struct http_connect_settings http; /* its texts belong to the proxy, as do these: */
-    struct text user, password;        /* data NULL: there is none; also http.auth's */
-    bool may_be_anonymous;             /* SOCKS 5: although there are user and password */
+    struct http_connect_settings http;
+    struct text user, password;   /* data NULL: there is none; also http.auth's */
+    bool may_be_anonymous;        /* SOCKS 5: although there are user and password */
+    struct credential credential; /* what they and http.auth's texts point into; wiped at the end */
     struct auth_memory *memories; /* one for each worker, its own; NULL before config_prepare() */
 };

@@ -87,8 +87,6 @@ static const struct {
     {RULE("no-proxy = \"x\""), "4: 'no-proxy' is not supported by this version; remove it"},
     {RULE("resolve = \"local\""), "4: 'resolve' is not supported by this version; remove it"},
     {RULE("warm = \"x\""), "4: 'warm' is not supported by this version; remove it"},
-    {"\nproxy \"corp\" {\n url = \"http://p:1\" }", "2: 'proxy' is not supported by this version; "
-                                                    "remove it"},
     {"tls \"a\" {\n certificate = \"x\"\n}", "2: 'certificate' is not supported by this version; "
                                              "remove it"},
     {"tls \"a\" {\n verify = \"off\"\n}",

@@ -423,7 +423,7 @@ static bool has_key(const char *text, const char *key)
 /* NULL: of a later version. */
 static const char *const manual_keys[] = {
 #define X(name, text, form) form == FORM_LATER ? NULL : text,
-    CONFIG_ROOT_KEYS(X) CONFIG_TLS_KEYS(X) CONFIG_RULE_KEYS(X)
+    CONFIG_ROOT_KEYS(X) CONFIG_TLS_KEYS(X) CONFIG_PROXY_KEYS(X) CONFIG_RULE_KEYS(X)
 #undef X
 };
 
@@ -450,12 +450,34 @@ START_TEST(test_manual_keys)
 }
 END_TEST
 
+/* The credentials that the examples name. */
+static void write_credentials(void)
+{
+    static const struct {
+        const char *name;
+        const char *text;
+    } credentials[] = {
+        {"corp-proxy", "joe:secret\n"},
+        {"api-token", "abc.def\n"},
+    };
+
+    ck_assert_int_eq(mkdir(path_of("c.d"), 0755), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(credentials); i++) {
+        char name[64];
+
+        snprintf(name, sizeof name, "c.d/%s", credentials[i].name);
+        write_file(name, credentials[i].text, 0600);
+    }
+    setenv("CREDENTIALS_DIRECTORY", path_of("c.d"), 1);
+}
+
 START_TEST(test_manual)
 {
     char *manual = read_manual();
     bool is_shown[ARRAY_SIZE(manual_keys)] = {0};
     unsigned n = 0;
 
+    write_credentials();
     for (char *at = manual; (at = strstr(at, "\n.\\\" example\n.Bd")); n++) {
         char *text = strchr(at + 2, '\n');
         char *end;
@@ -491,7 +513,7 @@ static void remove_scratch(void)
 {
     static const char *const names[] = {"c.d/b.conf",       "c.d/10-x.conf",  "c.d/Z.conf",
                                         "c.d/.hidden.conf", "c.d/b.conf.bak", "c.d/.conf",
-                                        "c.d/c.conf"};
+                                        "c.d/c.conf",       "c.d/corp-proxy", "c.d/api-token"};
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         unlink(path_of(names[i]));
@@ -515,8 +537,8 @@ int main(void)
     tcase_add_test(values, test_lines);
     tcase_add_test(values, test_builtin);
     tcase_add_test(values, test_manual_keys);
-    tcase_add_test(values, test_manual);
     tcase_add_checked_fixture(files, make_scratch, remove_scratch);
+    tcase_add_test(files, test_manual);
     tcase_add_test(files, test_drop_ins);
     tcase_add_test(files, test_files);
     suite_add_tcase(suite, values);
