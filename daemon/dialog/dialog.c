@@ -60,6 +60,18 @@ void dialog_reconnected(struct dialog *d)
     d->type->reconnected(d);
 }
 
+void dialog_answered(struct dialog *d, const struct gss_answer *answer)
+{
+    assert(d->want == DIALOG_ASK);
+    d->type->answered(d, answer, NULL);
+}
+
+void dialog_unanswered(struct dialog *d, const char *why)
+{
+    assert(d->want == DIALOG_ASK);
+    d->type->answered(d, NULL, why);
+}
+
 void dialog_broken(struct dialog *d, enum dialog_break how)
 {
     if (has_ended(d) && how != DIALOG_INJECTED)
@@ -122,6 +134,12 @@ void dialog_want_head(struct dialog *d, size_t max)
 void dialog_want_reconnect(struct dialog *d)
 {
     d->want = DIALOG_RECONNECT;
+}
+
+void dialog_want_answer(struct dialog *d, const struct gss_question *question)
+{
+    d->want = DIALOG_ASK;
+    d->question = question;
 }
 
 void dialog_done(struct dialog *d)

@@ -10,16 +10,18 @@
  *     DIALOG_RECV_UNTIL  takes all to the first byte `until`, `n` bytes at most, likewise
  *     DIALOG_RECV_HEAD   takes all to the first empty line, ended by LF or CRLF, likewise
  *     DIALOG_RECONNECT   connects anew to the same peer, then calls dialog_reconnected()
- *     DIALOG_DONE        goes on with the next step
- *     DIALOG_FAILED      reports `failure`; the connection is closed
- * or, where that is not possible, calls dialog_broken(). All these calls are made with nothing else
- * of the dialog on the stack, and `want` has changed, or is to be looked at again, after each. */
+ *     DIALOG_ASK         finds the answer to `question`, then calls dialog_answered() or, where
+ * there is none, dialog_unanswered() DIALOG_DONE        goes on with the next step DIALOG_FAILED
+ * reports `failure`; the connection is closed or, where that is not possible, calls
+ * dialog_broken(). All these calls are made with nothing else of the dialog on the stack, and
+ * `want` has changed, or is to be looked at again, after each. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/base/failure.h"
+#include "daemon/dialog/question.h"
 #include "proto/message.h"
 
 #define DIALOG_HEAD_MAX 65536 /* bytes of a head or of what is received at once */
@@ -31,6 +33,7 @@ enum dialog_want {
     DIALOG_RECV_UNTIL,
     DIALOG_RECV_HEAD,
     DIALOG_RECONNECT,
+    DIALOG_ASK,
     DIALOG_DONE,
     DIALOG_FAILED,
 };
@@ -53,6 +56,8 @@ struct dialog_type {
     void (*received)(struct dialog *dialog, const uint8_t *data,
                      size_t n);                 /* NULL: never receives */
     void (*reconnected)(struct dialog *dialog); /* NULL: never wants it */
+    /* The answer, or NULL and why there is none. NULL: it never asks. */
+    void (*answered)(struct dialog *dialog, const struct gss_answer *answer, const char *why);
     /* Told first that it is broken (but not DIALOG_INJECTED): true when it made something of it, a
      * want or a failure of its own. NULL: it never does. */
     bool (*broken)(struct dialog *dialog, enum dialog_break how);
@@ -68,7 +73,8 @@ struct dialog {
     uint8_t until;      /* for DIALOG_RECV_UNTIL; LF for DIALOG_RECV_LINE */
     const uint8_t *out; /* for DIALOG_SEND: n_out bytes, the dialog's own */
     size_t n_out;
-    struct failure failure; /* for DIALOG_FAILED */
+    const struct gss_question *question; /* for DIALOG_ASK: the dialog's own */
+    struct failure failure;              /* for DIALOG_FAILED */
     struct text response;   /* what the client is told of the peer's words; data NULL: nothing. The
                              * dialog's own. */
     bool is_response_clear; /* it came before TLS, so anybody may have said it */
@@ -80,6 +86,9 @@ void dialog_deinit(struct dialog *dialog);
 void dialog_sent(struct dialog *dialog);
 void dialog_received(struct dialog *dialog, const uint8_t *data, size_t n);
 void dialog_reconnected(struct dialog *dialog);
+void dialog_answered(struct dialog *dialog, const struct gss_answer *answer);
+/* Why: for people, and without secrets; may have a stranger's words in it. */
+void dialog_unanswered(struct dialog *dialog, const char *why);
 void dialog_broken(struct dialog *dialog, enum dialog_break how);
 
 /* How many of the n bytes that come next the want takes; 0: not all of it is there. */
@@ -93,6 +102,7 @@ void dialog_want_line(struct dialog *dialog, size_t max);
 void dialog_want_until(struct dialog *dialog, uint8_t until, size_t max);
 void dialog_want_head(struct dialog *dialog, size_t max);
 void dialog_want_reconnect(struct dialog *dialog);
+void dialog_want_answer(struct dialog *dialog, const struct gss_question *question);
 void dialog_done(struct dialog *dialog);
 /* What the peer said goes into the detail escaped (failure_format() does it) and never with a
  * secret. */

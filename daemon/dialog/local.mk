@@ -10,6 +10,7 @@ libdaemon_la_SOURCES += \
 	daemon/dialog/http_head.c daemon/dialog/http_head.h \
 	daemon/dialog/http_refusal.c daemon/dialog/http_refusal.h \
 	daemon/dialog/proxy_header.c daemon/dialog/proxy_header.h \
+	daemon/dialog/question.h \
 	daemon/dialog/socks.c daemon/dialog/socks.h \
 	daemon/dialog/socks4.c daemon/dialog/socks4.h \
 	daemon/dialog/socks5.c daemon/dialog/socks5.h \

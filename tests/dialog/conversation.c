@@ -15,6 +15,7 @@ struct peer_words {
     size_t next;
     const size_t *ends; /* of the connections after, counted from the start of the data; 0: the last
                          * one. NULL: all that there is goes on after a reconnect. */
+    const struct turn *turn; /* where the answers are looked for; NULL: they are made up */
 };
 
 static void reconnect(struct dialog *d, struct peer_words *words)
@@ -64,6 +65,60 @@ static bool has_ended(const struct dialog *d)
     return d->want == DIALOG_DONE || d->want == DIALOG_FAILED;
 }
 
+/* ---- questions ---- */
+
+static void tell(struct dialog *d, const struct turn *turn)
+{
+    struct gss_answer answer = {.is_complete = turn->is_complete};
+    char *copy = malloc(turn->n + 1);
+
+    if (!copy)
+        abort();
+    memcpy(copy, turn->data, turn->n);
+    copy[turn->n] = '\0';
+    answer.token = (struct text){copy, turn->n};
+    if (turn->kind == TURN_NOT_TOLD)
+        dialog_unanswered(d, copy);
+    else
+        dialog_answered(d, &answer);
+    free(copy);
+}
+
+static bool is_told(const struct turn *turn)
+{
+    return turn->kind == TURN_TOLD || turn->kind == TURN_NOT_TOLD;
+}
+
+/* Reads all of the question, so that the sanitizers see whether it is there. */
+static unsigned add_up(const struct gss_question *q)
+{
+    unsigned sum = q->kind + q->mechanism + (q->settings->service ? 1 : 0);
+
+    for (size_t i = 0; i < q->token.n; i++)
+        sum += (uint8_t)q->token.data[i];
+    return sum;
+}
+
+/* The answers of a conversation, one after the other, and when there are no more, none; without a
+ * conversation, any. */
+static void answer_loosely(struct dialog *d, struct peer_words *words)
+{
+    static const struct turn made_up[] = {TOLD("first"), TOLD_ALL("last"), TOLD_ALL(""),
+                                          NOT_TOLD("nobody knows")};
+    unsigned sum = add_up(d->question);
+
+    if (!words->turn) {
+        tell(d, &made_up[sum % ARRAY_SIZE(made_up)]);
+        return;
+    }
+    while (words->turn->kind != TURN_END && !is_told(words->turn))
+        words->turn++;
+    if (words->turn->kind == TURN_END)
+        dialog_unanswered(d, "there are no more answers");
+    else
+        tell(d, words->turn++);
+}
+
 /* ---- loose ---- */
 
 /* Returns whether it has ended. */
@@ -74,6 +129,8 @@ static bool play_loosely(struct dialog *d, struct peer_words *words)
             feed(d, words);
         else if (d->want == DIALOG_SEND)
             dialog_sent(d);
+        else if (d->want == DIALOG_ASK)
+            answer_loosely(d, words);
         else
             reconnect(d, words);
     }
@@ -83,7 +140,7 @@ static bool play_loosely(struct dialog *d, struct peer_words *words)
 
 void conversation_fuzz(struct dialog *d, const uint8_t *data, size_t n)
 {
-    struct peer_words words = {data, n, 0, NULL};
+    struct peer_words words = {data, n, 0, NULL, NULL};
 
     if (!play_loosely(d, &words))
         abort();
@@ -153,9 +210,35 @@ static void check_rest(const struct conversation *c, const struct peer_words *wo
         ck_assert_mem_eq(words->data + words->next, rest, strlen(rest));
 }
 
+static const struct turn *answer_question(const struct conversation *c, struct dialog *d,
+                                          const struct turn *turn)
+{
+    static const char kinds[] = {[QUESTION_FIRST] = '1',
+                                 [QUESTION_NEXT] = '+',
+                                 [QUESTION_WRAP] = 'w',
+                                 [QUESTION_UNWRAP] = 'u'};
+    static const char mechanisms[] = {
+        [GSS_NEGOTIATE] = 'n', [GSS_KERBEROS] = 'k', [GSS_NTLM] = 'N'};
+    const struct gss_question *q = d->question;
+
+    ck_assert_msg(turn->kind == TURN_ASKS, "%s: it asks '%c%.*s', turn %td", c->name,
+                  kinds[q->kind], (int)q->token.n, q->token.data, turn - c->turns);
+    ck_assert_msg(mechanisms[q->mechanism] == turn->mechanism && kinds[q->kind] == turn->data[0] &&
+                      q->token.n == turn->n - 1 &&
+                      (turn->n == 1 || memcmp(q->token.data, turn->data + 1, turn->n - 1) == 0),
+                  "%s: it asks %c '%c%.*s' instead of '%s', turn %td", c->name,
+                  mechanisms[q->mechanism], kinds[q->kind], (int)q->token.n, q->token.data,
+                  turn->data, turn - c->turns);
+    ck_assert(is_told(turn + 1));
+    tell(d, turn + 1);
+    return turn + 2;
+}
+
 static const struct turn *answer(const struct conversation *c, struct dialog *d,
                                  const struct turn *turn, struct peer_words *words)
 {
+    if (d->want == DIALOG_ASK)
+        return answer_question(c, d, turn);
     if (d->want == DIALOG_SEND) {
         ck_assert_msg(turn->kind == TURN_SAYS, "%s: it sends '%.*s', turn %td", c->name,
                       (int)d->n_out, (const char *)d->out, turn - c->turns);
@@ -258,7 +341,7 @@ static bool play_script(const struct conversation_kind *kind, const struct conve
                         const struct script *script, size_t n, size_t *ret_taken)
 {
     size_t ends[CONVERSATION_TURNS_MAX + 1];
-    struct peer_words words = {script->data, smaller(script->ends[0], n), 0, ends + 1};
+    struct peer_words words = {script->data, smaller(script->ends[0], n), 0, ends + 1, c->turns};
     struct dialog *d = kind->make(c->setup);
     bool is_done;
 

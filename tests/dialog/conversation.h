@@ -11,12 +11,17 @@
 struct turn {
     enum {
         TURN_END,
-        TURN_SAYS,  /* the dialog must send exactly this */
-        TURN_HEARS, /* the peer sends this */
-        TURN_AGAIN, /* the dialog must want a new connection */
+        TURN_SAYS,     /* the dialog must send exactly this */
+        TURN_HEARS,    /* the peer sends this */
+        TURN_AGAIN,    /* the dialog must want a new connection */
+        TURN_ASKS,     /* the dialog must ask this, of the mechanism in a letter: see ASKS_FOR */
+        TURN_TOLD,     /* and is answered this; the context is complete or not */
+        TURN_NOT_TOLD, /* or that there is no answer, for this reason */
     } kind;
     const char *data;
     size_t n;
+    bool is_complete; /* for TURN_TOLD */
+    char mechanism;   /* for TURN_ASKS */
 };
 
 #define SAYS(text)                                                                                 \
@@ -30,6 +35,25 @@ struct turn {
 #define AGAIN                                                                                      \
     {                                                                                              \
         TURN_AGAIN, NULL, 0                                                                        \
+    }
+
+/* A question: the mechanism, `n` for Negotiate, `k` for Kerberos, `N` for NTLM; and what it is
+ * about with the kind before it: `1` the first, `+` the next, `w` to wrap, `u` to unwrap. */
+#define ASKS_FOR(mechanism, text)                                                                  \
+    {                                                                                              \
+        TURN_ASKS, text, sizeof(text) - 1, false, mechanism                                        \
+    }
+#define TOLD(text)                                                                                 \
+    {                                                                                              \
+        TURN_TOLD, text, sizeof(text) - 1, false                                                   \
+    }
+#define TOLD_ALL(text)                                                                             \
+    {                                                                                              \
+        TURN_TOLD, text, sizeof(text) - 1, true                                                    \
+    }
+#define NOT_TOLD(text)                                                                             \
+    {                                                                                              \
+        TURN_NOT_TOLD, text, sizeof(text) - 1                                                      \
     }
 
 struct conversation {
@@ -53,5 +77,6 @@ struct conversation_kind {
 /* Fails the running libcheck test where it does not go as written. */
 void conversation_check(const struct conversation_kind *kind, const struct conversation *c);
 
-/* Any bytes as the peer's: for fuzzers. Aborts on a breach; frees nothing. */
+/* Any bytes as the peer's: for fuzzers. Aborts on a breach; frees nothing. Questions are answered
+ * by what is in them: as often as not the context is complete, or there is no answer. */
 void conversation_fuzz(struct dialog *dialog, const uint8_t *data, size_t n);
