@@ -5,6 +5,9 @@
  *      │                        ├─▶ other: take_page ─▶ failed
  *      └── (reconnect) ◀── skip_body ◀─┴─▶ 407
  *
+ * Where auth.h has to ask (before the first request, after a 407, after a 2xx with a token), the
+ * head is kept until there is an answer; `decided` then goes on as without the question.
+ *
  * The first five bytes are asked for on their own: a peer that speaks something else than HTTP may
  * never come to the end of a head. */
 #include "daemon/dialog/http_connect.h"
@@ -106,7 +109,7 @@ static struct auth_request describe_request(const struct http_connect *c)
 /* With words of the peer's in it. */
 static void fail(struct http_connect *c, enum error_code code, const char *detail)
 {
-    if (leak_is_in(text_of(detail), &c->settings->auth))
+    if (leak_is_in(text_of(detail), &c->auth))
         detail = "it repeats the credentials, so its words are not told";
     dialog_fail(&c->dialog, code, "%s", detail);
 }
@@ -123,7 +126,7 @@ static void take_page(struct http_connect *c, const uint8_t *data, size_t n)
 
 static void take_refusal(struct http_connect *c, const struct http_head *head)
 {
-    c->refusal = http_refusal_new(head, &c->settings->auth);
+    c->refusal = http_refusal_new(head, &c->auth);
     c->received = take_page;
     if (c->refusal)
         http_refusal_want(c->refusal, &c->dialog, ERROR_PROXY_REFUSED);
@@ -191,20 +194,100 @@ static void repeat_request(struct http_connect *c, const struct http_head *head,
         want_skip(c);
 }
 
+/* ---- authentication ---- */
+
+static void drop_head(struct http_connect *c)
+{
+    if (c->head)
+        http_head_deinit(c->head);
+    free(c->head);
+    c->head = NULL;
+}
+
+static void decide(struct http_connect *c, enum auth_verdict verdict, const struct builder *value)
+{
+    if (verdict == AUTH_LATER) {
+        dialog_want_answer(&c->dialog, &c->auth.question);
+        return;
+    }
+    c->decided(c, verdict, value);
+    drop_head(c);
+}
+
+static void begun(struct http_connect *c, enum auth_verdict verdict, const struct builder *value)
+{
+    if (verdict == AUTH_FAILED)
+        fail(c, ERROR_PROXY_AUTH, c->auth.reason);
+    else if (make_request(c, value))
+        send_request(c);
+}
+
+static void challenged(struct http_connect *c, enum auth_verdict verdict,
+                       const struct builder *value)
+{
+    if (verdict == AUTH_FAILED)
+        fail(c, ERROR_PROXY_AUTH, c->auth.reason);
+    else
+        repeat_request(c, c->head, value);
+}
+
+static void accepted(struct http_connect *c, enum auth_verdict verdict, const struct builder *value)
+{
+    (void)value;
+    builder_deinit(&c->request);
+    if (verdict == AUTH_FAILED)
+        fail(c, ERROR_PROXY_AUTH, c->auth.reason);
+    else
+        dialog_done(&c->dialog);
+}
+
+static void begin(struct http_connect *c)
+{
+    struct auth_request request = describe_request(c);
+    struct builder value;
+
+    builder_init(&value, AUTH_VALUE_MAX);
+    c->decided = begun;
+    decide(c, auth_begin(&c->auth, &request, &value), &value);
+    builder_deinit(&value);
+}
+
+static void start_over(struct http_connect *c)
+{
+    struct builder none = {0};
+
+    c->decided = begun;
+    decide(c, auth_start_over(&c->auth), &none);
+}
+
 static void take_challenge(struct http_connect *c, const struct http_head *head)
 {
     struct auth_request request = describe_request(c);
     struct builder value;
 
     builder_init(&value, AUTH_VALUE_MAX);
-    switch (auth_answer(&c->auth, head, &request, &value)) {
-    case AUTH_READY:
-        repeat_request(c, head, &value);
-        break;
-    case AUTH_FAILED:
-        fail(c, ERROR_PROXY_AUTH, c->auth.reason);
-        break;
-    }
+    c->decided = challenged;
+    decide(c, auth_answer(&c->auth, head, &request, &value), &value);
+    builder_deinit(&value);
+}
+
+static void take_acceptance(struct http_connect *c, const struct http_head *head)
+{
+    struct builder none = {0};
+
+    c->decided = accepted;
+    decide(c, auth_accept(&c->auth, head), &none);
+}
+
+static void http_connect_answered(struct dialog *d, const struct gss_answer *answer,
+                                  const char *why)
+{
+    struct http_connect *c = of_dialog(d);
+    struct auth_request request = describe_request(c);
+    struct builder value;
+
+    builder_init(&value, AUTH_VALUE_MAX);
+    decide(c, auth_take_answer(&c->auth, answer, why, c->head, &request, &value), &value);
     builder_deinit(&value);
 }
 
@@ -233,9 +316,7 @@ static void judge(struct http_connect *c, const struct http_head *head)
     if (head->code < 200) {
         take_interim(c, head);
     } else if (head->code < 300) {
-        auth_accept(&c->auth, head);
-        builder_deinit(&c->request);
-        dialog_done(&c->dialog);
+        take_acceptance(c, head);
     } else if (head->code == 407) {
         take_challenge(c, head);
     } else {
@@ -246,23 +327,24 @@ static void judge(struct http_connect *c, const struct http_head *head)
 static void take_head(struct http_connect *c, const uint8_t *data, size_t n)
 {
     CLEANUP(freep) char *whole = malloc(N_START + n);
-    struct http_head head;
     const char *error;
     int r = -ENOMEM;
 
-    if (whole) {
+    c->head = calloc(1, sizeof *c->head);
+    if (whole && c->head) {
         memcpy(whole, START, N_START);
         memcpy(whole + N_START, data, n);
-        r = http_head_parse(whole, N_START + n, &head, &error);
+        r = http_head_parse(whole, N_START + n, c->head, &error);
     }
     if (r == -ENOMEM) {
         fail_for_memory(c);
     } else if (r < 0) {
         fail_head(c, error);
     } else {
-        judge(c, &head);
-        http_head_deinit(&head);
+        judge(c, c->head);
     }
+    if (c->dialog.want != DIALOG_ASK)
+        drop_head(c);
 }
 
 /* The record types of an alert and a handshake; then the version. */
@@ -307,7 +389,10 @@ static void http_connect_reconnected(struct dialog *d)
     struct http_connect *c = of_dialog(d);
 
     c->may_reconnect = false;
-    send_request(c);
+    if (auth_is_bound(&c->auth))
+        start_over(c);
+    else
+        send_request(c);
 }
 
 /* A refusal stays one without the end of its page. A connection that ends between a 407 and the
@@ -332,7 +417,8 @@ static void http_connect_deinit(struct dialog *d)
 
     builder_deinit(&c->request);
     c->refusal = http_refusal_free(c->refusal);
-    explicit_bzero(&c->auth, sizeof c->auth);
+    drop_head(c);
+    auth_deinit(&c->auth);
 }
 
 static const struct dialog_type http_connect_type = {.name = "http-connect",
@@ -342,6 +428,7 @@ static const struct dialog_type http_connect_type = {.name = "http-connect",
                                                      .sent = http_connect_sent,
                                                      .received = http_connect_received,
                                                      .reconnected = http_connect_reconnected,
+                                                     .answered = http_connect_answered,
                                                      .broken = http_connect_broken,
                                                      .deinit = http_connect_deinit};
 
@@ -350,18 +437,11 @@ void http_connect_init(struct http_connect *c, const struct http_connect_setting
                        const char *cnonce)
 {
     bool is_ipv6 = strchr(host, ':') != NULL;
-    struct auth_request request;
-    struct builder value;
 
     *c = (struct http_connect){.settings = settings};
     dialog_init(&c->dialog, &http_connect_type);
     snprintf(c->authority, sizeof c->authority, is_ipv6 ? "[%s]:%u" : "%s:%u", host, port);
     builder_init(&c->request, HTTP_CONNECT_REQUEST_MAX);
     auth_init(&c->auth, &settings->auth, memory, cnonce);
-    builder_init(&value, AUTH_VALUE_MAX);
-    request = describe_request(c);
-    auth_begin(&c->auth, &request, &value);
-    if (make_request(c, &value))
-        send_request(c);
-    builder_deinit(&value);
+    begin(c);
 }

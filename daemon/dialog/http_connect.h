@@ -17,7 +17,7 @@
 #define HTTP_CONNECT_SKIP_MAX    (256 * 1024) /* of a 407's; beyond, a new connection is made */
 #define HTTP_CONNECT_HEADERS_MAX 16
 #define HTTP_CONNECT_HEADER_MAX  1024  /* bytes of one, without the line's end */
-#define HTTP_CONNECT_REQUEST_MAX 32768 /* bytes of a request: more than the above can make */
+#define HTTP_CONNECT_REQUEST_MAX 98304 /* bytes of a request: more than the above can make */
 
 /* Of one proxy, from the configuration. Outlives the dialogs, and so do the texts. */
 struct http_connect_settings {
@@ -37,6 +37,9 @@ struct http_connect {
     char authority[TARGET_HOST_MAX + sizeof "[]:65535"];
     struct builder request;
     void (*received)(struct http_connect *c, const uint8_t *data, size_t n);
+    /* Takes what auth.h made of a question. */
+    void (*decided)(struct http_connect *c, enum auth_verdict verdict, const struct builder *value);
+    struct http_head *head; /* of the response that is being looked at; NULL: none */
     unsigned n_interim;
     bool may_reconnect; /* from a 407 on: the proxy may close before it answers again */
     struct http_body_reader body;

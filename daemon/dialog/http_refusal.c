@@ -9,8 +9,7 @@
 #include "daemon/base/escape.h"
 #include "daemon/dialog/auth/leak.h"
 
-struct http_refusal *http_refusal_new(const struct http_head *head,
-                                      const struct auth_settings *secrets)
+struct http_refusal *http_refusal_new(const struct http_head *head, const struct auth *secrets)
 {
     struct http_refusal *r = calloc(1, sizeof *r);
     enum http_body kind = HTTP_BODY_CLOSE;

@@ -9,7 +9,7 @@
 #define HTTP_REFUSAL_REASON_MAX 127
 
 struct http_refusal {
-    const struct auth_settings *secrets;
+    const struct auth *secrets;
     unsigned code;
     char reason[HTTP_REFUSAL_REASON_MAX + 1];
     bool has_secrets; /* in the reason */
@@ -20,8 +20,7 @@ struct http_refusal {
 };
 
 /* Both return NULL: without memory, and always. */
-struct http_refusal *http_refusal_new(const struct http_head *head,
-                                      const struct auth_settings *secrets);
+struct http_refusal *http_refusal_new(const struct http_head *head, const struct auth *secrets);
 struct http_refusal *http_refusal_free(struct http_refusal *refusal);
 
 /* Lets the dialog want the next of the page, or fail: with as much of the page as there is room in

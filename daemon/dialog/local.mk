@@ -3,6 +3,7 @@ libdaemon_la_SOURCES += \
 	daemon/dialog/auth/challenge.c daemon/dialog/auth/challenge.h \
 	daemon/dialog/auth/digest.c daemon/dialog/auth/digest.h \
 	daemon/dialog/auth/leak.c daemon/dialog/auth/leak.h \
+	daemon/dialog/auth/rounds.c daemon/dialog/auth/rounds.h \
 	daemon/dialog/auth/settings.c \
 	daemon/dialog/dialog.c daemon/dialog/dialog.h \
 	daemon/dialog/http_body.c daemon/dialog/http_body.h \

@@ -5,7 +5,7 @@
 
 #include "daemon/dialog/dialog.h"
 
-#define CONVERSATION_TURNS_MAX 16
+#define CONVERSATION_TURNS_MAX 24
 #define CONVERSATION_STEPS_MAX 10000 /* wants of one dialog until it has to have ended */
 
 struct turn {

@@ -20,7 +20,10 @@ struct setup {
 
 #define CREDENTIALS                                                                                \
     .user = {"user", 4}, .password = {SECRET, sizeof SECRET - 1},                                  \
-    .token = {TOKEN, sizeof TOKEN - 1}, .hash = tls_hash
+    .token = {TOKEN, sizeof TOKEN - 1}, .hash = tls_hash,                                          \
+    .gss = {.service = "HTTP@proxy.example",                                                       \
+            .user = {"user", 4},                                                                   \
+            .password = {SECRET, sizeof SECRET - 1}}
 
 static const struct text extra_headers[] = {{"User-Agent: fdial", 17}, {"X-Tenant:\ta b", 13}};
 
@@ -37,6 +40,11 @@ enum {
     KNOWN_BASIC,
     KNOWN_NONCE,
     OLD_DIGEST,
+    NEGOTIATE_ONLY,
+    NTLM_ONLY,
+    NEGOTIATE_BASIC,
+    NTLM_NEGOTIATE,
+    KNOWN_NTLM,
     N_SETUPS,
 };
 
@@ -87,6 +95,26 @@ static const struct setup setups[N_SETUPS] = {
                               .auth = {.schemes = {AUTH_DIGEST}, .n_schemes = 1, CREDENTIALS}},
                     .host = "host.example",
                     .port = 443},
+    [NEGOTIATE_ONLY] =
+        {.proxy = {.auth = {.schemes = {AUTH_NEGOTIATE}, .n_schemes = 1, CREDENTIALS}},
+         .host = "host.example",
+         .port = 443},
+    [NTLM_ONLY] = {.proxy = {.auth = {.schemes = {AUTH_NTLM}, .n_schemes = 1, CREDENTIALS}},
+                   .host = "host.example",
+                   .port = 443},
+    [NEGOTIATE_BASIC] =
+        {.proxy = {.auth = {.schemes = {AUTH_NEGOTIATE, AUTH_BASIC}, .n_schemes = 2, CREDENTIALS}},
+         .host = "host.example",
+         .port = 443},
+    [NTLM_NEGOTIATE] =
+        {.proxy = {.auth = {.schemes = {AUTH_NTLM, AUTH_NEGOTIATE}, .n_schemes = 2, CREDENTIALS}},
+         .host = "host.example",
+         .port = 443},
+    [KNOWN_NTLM] =
+        {.proxy = {.auth = {.schemes = {AUTH_BASIC, AUTH_NTLM}, .n_schemes = 2, CREDENTIALS}},
+         .memory = {.is_known = true, .scheme = AUTH_NTLM},
+         .host = "host.example",
+         .port = 443},
 };
 
 /* The dialog with its own memory. */

@@ -39,6 +39,12 @@ tests_dialog_test_auth_SOURCES = tests/dialog/test-auth.c
 tests_dialog_test_auth_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_auth_LDADD = $(DIALOG_LIBS)
 
+check_PROGRAMS += tests/dialog/test-http-connect-rounds
+tests_dialog_test_http_connect_rounds_SOURCES = tests/dialog/test-http-connect-rounds.c \
+	tests/dialog/http-connect-setups.h
+tests_dialog_test_http_connect_rounds_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_http_connect_rounds_LDADD = $(DIALOG_LIBS)
+
 check_PROGRAMS += tests/dialog/test-http-connect
 tests_dialog_test_http_connect_SOURCES = tests/dialog/test-http-connect.c \
 	tests/dialog/http-connect-setups.h

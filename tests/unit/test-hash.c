@@ -70,6 +70,33 @@ START_TEST(test_base64)
 }
 END_TEST
 
+START_TEST(test_base64_back)
+{
+    const char *text = base64s[_i][1];
+    CLEANUP(freep) char *decoded = malloc(strlen(text) + 1);
+    size_t n;
+
+    ck_assert_ptr_nonnull(decoded);
+    ck_assert_int_eq(base64_decode(decoded, text, strlen(text), &n), 0);
+    ck_assert_uint_eq(n, strlen(base64s[_i][0]));
+    ck_assert_int_eq(memcmp(decoded, base64s[_i][0], n), 0);
+}
+END_TEST
+
+START_TEST(test_no_base64)
+{
+    static const char *const texts[] = {"A",    "Zg",       "Zg=",  "Zh==", "Zm9=", "====",
+                                        "Z===", "Zg==Zg==", "Zm9-", "Zm 9", "=Zg=", "Zm9vY"};
+    char decoded[8];
+    size_t n;
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        ck_assert_msg(base64_decode(decoded, texts[i], strlen(texts[i]), &n) == -EINVAL, "%s",
+                      texts[i]);
+    ck_assert_int_eq(base64_decode(decoded, "Zm9\0", 4, &n), -EINVAL);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("hash");
@@ -78,6 +105,8 @@ int main(void)
     tcase_add_loop_test(tests, test_hash, 0, ARRAY_SIZE(examples));
     tcase_add_test(tests, test_hash_of_nothing);
     tcase_add_loop_test(tests, test_base64, 0, ARRAY_SIZE(base64s));
+    tcase_add_loop_test(tests, test_base64_back, 0, ARRAY_SIZE(base64s));
+    tcase_add_test(tests, test_no_base64);
     suite_add_tcase(suite, tests);
     return suite_run(suite);
 }

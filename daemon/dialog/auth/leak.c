@@ -16,8 +16,9 @@ static bool has(struct text text, struct text secret)
     return false;
 }
 
-bool leak_is_in(struct text text, const struct auth_settings *settings)
+bool leak_is_in(struct text text, const struct auth *auth)
 {
+    const struct auth_settings *settings = auth->settings;
     char encoded[BASE64_LENGTH(AUTH_BASIC_MAX) + 1];
     bool is_found;
 
@@ -25,7 +26,8 @@ bool leak_is_in(struct text text, const struct auth_settings *settings)
         return false;
     auth_encode_basic(settings, encoded);
     is_found = has(text, settings->password) || has(text, settings->token) ||
-               (settings->user.n > 0 && has(text, text_of(encoded)));
+               (settings->user.n > 0 && has(text, text_of(encoded))) ||
+               has(text, settings->gss.password) || (auth->said && has(text, text_of(auth->said)));
     explicit_bzero(encoded, sizeof encoded);
     return is_found;
 }

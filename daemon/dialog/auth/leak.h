@@ -9,6 +9,6 @@
 #define LEAK_PART_MIN                                                                              \
     4 /* so many of a secret's first bytes, at the end of the text, are too many */
 
-/* Whether the password, the token or what basic makes of user and password is in the text, or
- * begins at its end, where it was cut. */
-bool leak_is_in(struct text text, const struct auth_settings *settings);
+/* Whether the password, the token, what basic makes of user and password, or the last token of
+ * GSSAPI's is in the text, or begins at its end, where it was cut. */
+bool leak_is_in(struct text text, const struct auth *auth);

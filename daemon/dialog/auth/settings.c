@@ -5,9 +5,8 @@
 #include "daemon/dialog/auth/auth.h"
 
 static const char *const names[AUTH_N_SCHEMES] = {
-    [AUTH_BASIC] = "basic",
-    [AUTH_DIGEST] = "digest",
-    [AUTH_BEARER] = "bearer",
+    [AUTH_BASIC] = "basic",         [AUTH_DIGEST] = "digest", [AUTH_BEARER] = "bearer",
+    [AUTH_NEGOTIATE] = "negotiate", [AUTH_NTLM] = "ntlm",
 };
 
 const char *auth_scheme_name(enum auth_scheme scheme)
@@ -65,13 +64,42 @@ static const char *check_token(struct text token)
     return is_right ? NULL : "the token may have letters, digits and -._~+/ only, and = at its end";
 }
 
+static const char *check_gss(const struct gss_settings *s, enum auth_scheme scheme)
+{
+    if (!s->service || strlen(s->service) > QUESTION_TEXT_MAX)
+        return "the name of the proxy's service has to be 1 to 1024 bytes long";
+    if (scheme == AUTH_NEGOTIATE)
+        return NULL;
+    if (s->user.n == 0 || s->user.n > AUTH_USER_MAX)
+        return "the user's name has to be 1 to 255 bytes long";
+    if (s->password.n > AUTH_PASSWORD_MAX)
+        return "the password has more than 1024 bytes";
+    if (has_control(s->user) || has_control(s->password))
+        return "there is a control character (a line's end?) in the user's name or the password";
+    return NULL;
+}
+
+static const char *check_scheme(const struct auth_settings *s, enum auth_scheme scheme)
+{
+    switch (scheme) {
+    case AUTH_BASIC:
+    case AUTH_DIGEST:
+        return check_password(s);
+    case AUTH_BEARER:
+        return check_token(s->token);
+    case AUTH_NEGOTIATE:
+    case AUTH_NTLM:
+        return check_gss(&s->gss, scheme);
+    }
+    return NULL;
+}
+
 const char *auth_check_settings(const struct auth_settings *s)
 {
     unsigned seen = 0;
 
     for (size_t i = 0; i < s->n_schemes; i++) {
-        const char *error =
-            s->schemes[i] == AUTH_BEARER ? check_token(s->token) : check_password(s);
+        const char *error = check_scheme(s, s->schemes[i]);
 
         if (error)
             return error;
