@@ -256,6 +256,9 @@ static enum step_result carry_on(struct conn *conn, struct step_dialog *d)
         case DIALOG_RECV_HEAD:
             result = hear(conn, d);
             break;
+        case DIALOG_ASK:
+            dialog_unanswered(&d->dialog, "this daemon has nobody to ask");
+            break;
         case DIALOG_RECONNECT:
             return STEP_AGAIN;
         case DIALOG_DONE:

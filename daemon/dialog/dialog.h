@@ -10,11 +10,11 @@
  *     DIALOG_RECV_UNTIL  takes all to the first byte `until`, `n` bytes at most, likewise
  *     DIALOG_RECV_HEAD   takes all to the first empty line, ended by LF or CRLF, likewise
  *     DIALOG_RECONNECT   connects anew to the same peer, then calls dialog_reconnected()
- *     DIALOG_ASK         finds the answer to `question`, then calls dialog_answered() or, where
- * there is none, dialog_unanswered() DIALOG_DONE        goes on with the next step DIALOG_FAILED
- * reports `failure`; the connection is closed or, where that is not possible, calls
- * dialog_broken(). All these calls are made with nothing else of the dialog on the stack, and
- * `want` has changed, or is to be looked at again, after each. */
+ *     DIALOG_ASK         asks `question`, then calls dialog_answered() or dialog_unanswered()
+ *     DIALOG_DONE        goes on with the next step
+ *     DIALOG_FAILED      reports `failure`; the connection is closed
+ * or, where that is not possible, calls dialog_broken(). All these calls are made with nothing else
+ * of the dialog on the stack, and `want` has changed, or is to be looked at again, after each. */
 #pragma once
 
 #include <stddef.h>
