@@ -23,7 +23,8 @@ static void set(CURL *easy, const struct run *run)
     curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_PROXY, run->m->proxy ? run->m->proxy : "");
+    curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
     if (!run->m->is_tls)
         return;
     curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);

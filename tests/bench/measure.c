@@ -75,6 +75,7 @@ void measure_parse(struct measure *m, int argc, char **argv)
         {"port", required_argument, NULL, 'p'},
         {"addresses", required_argument, NULL, 'a'},
         {"ca", required_argument, NULL, 'c'},
+        {"proxy", required_argument, NULL, 'x'},
         {"daemon", required_argument, NULL, 'D'},
         {"tls", no_argument, NULL, 't'},
         {"hold", no_argument, NULL, 'h'},
@@ -105,6 +106,9 @@ void measure_parse(struct measure *m, int argc, char **argv)
             break;
         case 'c':
             m->ca_file = optarg;
+            break;
+        case 'x':
+            m->proxy = optarg;
             break;
         case 'D':
             m->daemon = (pid_t)number(optarg);

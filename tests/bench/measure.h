@@ -18,6 +18,7 @@ struct measure {
     uint16_t port;        /* of the origin */
     unsigned n_addresses; /* it listens on 127.0.0.1 and the following ones: more 4-tuples */
     const char *ca_file;
+    const char *proxy; /* as a URL; NULL: direct */
     bool is_tls;
     pid_t daemon;    /* whose CPU time counts too; 0: nobody's */
     bool is_held;    /* close no connection before all are there */
