@@ -27,6 +27,7 @@ struct daemon {
     char config_path[PATH_MAX];
     struct worker_shared shared;
     unsigned workers_wanted; /* what it was started with */
+    unsigned n_planned;      /* so many workers that makes; 0: no configuration yet */
     bool has_sqpoll;
     struct stats_table *stats;
     struct sockets sockets;
@@ -68,6 +69,16 @@ static int find_config(struct daemon *d, struct config **ret, char error[CONFIG_
     return config_new_empty(ret, error);
 }
 
+static unsigned plan_workers(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = config->workers;
+
+    if (n == 0)
+        n = cores > 0 ? (unsigned)cores : 1;
+    return n > WORKERS_MAX ? WORKERS_MAX : n;
+}
+
 static int load_config(struct daemon *d, struct config **ret, char error[CONFIG_ERROR_MAX])
 {
     struct config *config;
@@ -75,7 +86,9 @@ static int load_config(struct daemon *d, struct config **ret, char error[CONFIG_
 
     if (r < 0)
         return r;
-    r = config_count(config, d->stats);
+    if (d->n_planned == 0)
+        d->n_planned = plan_workers(config);
+    r = config_prepare(config, d->stats, d->n_planned);
     if (r < 0) {
         snprintf(error, CONFIG_ERROR_MAX, "out of memory");
         config_unref(config);
@@ -209,15 +222,10 @@ static void wait_for_end(struct daemon *d, const sigset_t *signals)
 
 static int start_workers(struct daemon *d)
 {
-    unsigned n = d->shared.config->workers;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = d->n_planned;
 
-    d->workers_wanted = n;
+    d->workers_wanted = d->shared.config->workers;
     d->has_sqpoll = d->shared.config->sqpoll;
-    if (n == 0)
-        n = cores > 0 ? (unsigned)cores : 1;
-    if (n > WORKERS_MAX)
-        n = WORKERS_MAX;
     d->shared.status = (struct status_source){.start_us = clock_now_us(),
                                               .counters = d->counters,
                                               .n_workers = n,

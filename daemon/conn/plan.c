@@ -120,18 +120,6 @@ static void add_hops(struct plan *plan)
     }
 }
 
-/* Not by the rule's proxies. */
-static bool is_direct(const struct rule *rule, const struct target *target)
-{
-    if (rule->n_via == 0 || target->scheme == SCHEME_UNIX)
-        return true;
-    for (size_t i = 0; i < rule->n_no_proxy; i++) {
-        if (pattern_matches(&rule->no_proxy[i], target))
-            return true;
-    }
-    return false;
-}
-
 /* What is done on a connection that reaches it. */
 static void add_target(struct plan *plan, const struct target *target)
 {
@@ -150,7 +138,7 @@ bool plan_make(const struct target *target, const struct route *route,
 {
     const struct rule *rule = route->rule;
     struct plan plan = {.via = rule->via,
-                        .n_via = is_direct(rule, target) ? 0 : rule->n_via,
+                        .n_via = rule_is_direct(rule, target) ? 0 : rule->n_via,
                         .send_proxy = &rule->send_proxy,
                         .is_anonymous = route->is_reported};
     unsigned first = plan.n_via > 0 ? 1 : 0;

@@ -217,6 +217,8 @@ static int build_rule(const struct section *section, struct tls_table *table, st
 
     config->n_rules++; /* freed with the config, whole or not */
     r = config_build_rule(section, table, rule, error);
+    if (r == 0)
+        r = config_build_via(section, config, rule, error);
     if (r < 0)
         return r;
     for (size_t i = 0; i < rule->n_clients; i++)
@@ -374,13 +376,20 @@ int config_new_user(struct config **ret, uid_t uid, char error[CONFIG_ERROR_MAX]
     return 0;
 }
 
-int config_count(struct config *config, struct stats_table *table)
+int config_prepare(struct config *config, struct stats_table *table, unsigned n_workers)
 {
     for (size_t i = 0; i < config->n_rules; i++) {
         struct rule *rule = &config->rules[i];
 
         rule->stats = stats_get(table, rule->name);
         if (!rule->stats)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; i < config->n_proxies; i++) {
+        struct proxy *proxy = &config->proxies[i];
+
+        proxy->memories = calloc(n_workers, sizeof *proxy->memories);
+        if (!proxy->memories)
             return -ENOMEM;
     }
     return 0;

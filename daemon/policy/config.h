@@ -75,7 +75,7 @@ struct source {
 
 struct rule {
     char *name;
-    struct stats *stats; /* by its name; NULL until config_count() */
+    struct stats *stats; /* by its name; NULL until config_prepare() */
     struct client_match *clients;
     size_t n_clients;
     char *socket; /* listener name; NULL: the default one */
@@ -133,8 +133,9 @@ int config_new_user(struct config **ret, uid_t uid, char error[CONFIG_ERROR_MAX]
 /* No rule: denies all. */
 int config_new_empty(struct config **ret, char error[CONFIG_ERROR_MAX]);
 
-/* Its rules count there from now on. Returns 0 or -ENOMEM. */
-int config_count(struct config *config, struct stats_table *table);
+/* What it needs to be used: its rules count in the table from now on, and each of the workers has
+ * memories of its own. Returns 0 or -ENOMEM. */
+int config_prepare(struct config *config, struct stats_table *table, unsigned n_workers);
 
 struct config *config_ref(struct config *config);
 struct config *config_unref(struct config *config); /* returns NULL */

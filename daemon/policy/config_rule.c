@@ -215,6 +215,7 @@ void config_rule_deinit(struct rule *rule)
 {
     free_patterns(TAKE_PTR(rule->allow), rule->n_allow);
     free_patterns(TAKE_PTR(rule->deny), rule->n_deny);
+    free_patterns(TAKE_PTR(rule->no_proxy), rule->n_no_proxy);
     for (size_t i = 0; i < rule->n_clients; i++)
         free(rule->clients[i].name);
     free(TAKE_PTR(rule->clients));

@@ -11,6 +11,7 @@
  *     config_proxy.c  `proxy` sections → struct proxy
  *     config_auth.c   their users and passwords
  *     config_rule.c   `rule` sections → struct rule
+ *     config_via.c    their way through proxies
  *     config.c        all of it → struct config
  */
 #pragma once
@@ -76,9 +77,11 @@ enum config_form {
     X(MAX_RATE, "max-rate", FORM_ONE)                                                              \
     X(IDLE_TIMEOUT, "idle-timeout", FORM_ONE)                                                      \
     X(MAX_LIFETIME, "max-lifetime", FORM_ONE)                                                      \
-    X(VIA, "via", FORM_LATER)                                                                      \
-    X(NO_PROXY, "no-proxy", FORM_LATER)                                                            \
-    X(RESOLVE, "resolve", FORM_LATER)                                                              \
+    X(VIA, "via", FORM_LIST)                                                                       \
+    X(NO_PROXY, "no-proxy", FORM_LIST)                                                             \
+    X(RESOLVE, "resolve", FORM_ONE)                                                                \
+    X(SEND_PROXY, "send-proxy", FORM_ONE)                                                          \
+    X(SEND_PROXY_OPTIONS, "send-proxy-options", FORM_LIST)                                         \
     X(WARM, "warm", FORM_LATER)
 
 enum config_key {
@@ -244,5 +247,8 @@ void config_proxy_deinit(struct proxy *proxy);
  * deinitialised also after a failure. */
 int config_build_rule(const struct section *section, const struct tls_table *table,
                       struct rule *ret, char error[CONFIG_ERROR_MAX]);
+/* The rest of it: the way to the targets, and whether all that the rule says can be done. */
+int config_build_via(const struct section *section, const struct config *config, struct rule *rule,
+                     char error[CONFIG_ERROR_MAX]);
 void config_rule_init(struct rule *rule);
 void config_rule_deinit(struct rule *rule);

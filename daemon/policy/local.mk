@@ -11,7 +11,9 @@ libdaemon_la_SOURCES += \
 	daemon/policy/config_tree.c daemon/policy/config_tree.h \
 	daemon/policy/config_value.c \
 	daemon/policy/credential.c daemon/policy/credential.h \
+	daemon/policy/config_via.c \
 	daemon/policy/narrowing.c daemon/policy/narrowing.h \
+	daemon/policy/no_proxy.c daemon/policy/no_proxy.h \
 	daemon/policy/pattern.c daemon/policy/pattern.h \
 	daemon/policy/policy.c daemon/policy/policy.h \
 	daemon/policy/proxy.h

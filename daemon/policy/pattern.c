@@ -300,6 +300,9 @@ static bool is_host_matched(const struct pattern *p, const struct target *t)
         return t->host_kind == HOST_NAME && strcmp(t->host, p->host) == 0;
     case PATTERN_BELOW:
         return t->host_kind == HOST_NAME && is_below(t->host, p->host);
+    case PATTERN_WITHIN:
+        return t->host_kind == HOST_NAME &&
+               (strcmp(t->host, p->host) == 0 || is_below(t->host, p->host));
     case PATTERN_PREFIX:
         return is_address_inside(p, t);
     case PATTERN_PATH:

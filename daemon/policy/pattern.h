@@ -25,6 +25,7 @@ enum pattern_host {
     PATTERN_ANY,      /* "*" */
     PATTERN_NAME,     /* this name */
     PATTERN_BELOW,    /* "*.name" */
+    PATTERN_WITHIN,   /* this name and what is below it; of no_proxy.h, has no text form here */
     PATTERN_PREFIX,   /* address or prefix */
     PATTERN_PATH,     /* unix: this path */
     PATTERN_ANY_PATH, /* unix: all of them; of the built-in rule, has no text form */
@@ -39,7 +40,7 @@ struct pattern {
     bool is_any_scheme;
     enum scheme scheme;
     enum pattern_host host_kind;
-    char *host; /* PATTERN_NAME, PATTERN_BELOW (without "*."), PATTERN_PATH */
+    char *host; /* PATTERN_NAME, _BELOW (without "*."), _WITHIN, _PATH */
     bool is_ipv6;
     unsigned prefix_bits;
     uint8_t prefix[16];

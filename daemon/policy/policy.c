@@ -94,6 +94,16 @@ static bool is_denied(const struct rule *rule, const struct target *target)
     return false;
 }
 
+bool rule_is_direct(const struct rule *rule, const struct target *target)
+{
+    if (rule->n_via == 0 || target->host_kind == HOST_PATH)
+        return true;
+    for (size_t i = 0; i < rule->n_no_proxy; i++)
+        if (pattern_matches(&rule->no_proxy[i], target))
+            return true;
+    return false;
+}
+
 static bool give_route(const struct rule *rule, unsigned handoff, bool is_reported,
                        struct route *ret_route, struct failure *ret_failure)
 {

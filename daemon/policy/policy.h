@@ -35,6 +35,10 @@ struct route {
     bool is_reported;
 };
 
+/* Whether the target is reached without the rule's proxies: it has none, `no-proxy` names the
+ * target, or it is a Unix socket. No name is looked up for this. */
+bool rule_is_direct(const struct rule *rule, const struct target *target);
+
 /* tls_name: NULL, or the request's, canonical. handoff: the client's mask.
  * Returns true with a route, false with a failure (DENIED, HANDOFF_KIND) and the rule, if one
  * decided. */

@@ -21,11 +21,24 @@ static void check_config(const struct config *config)
         abort();
     if (policy_decide(config, &nobody, &target, NULL, HANDOFF_ALL, &route, &failure))
         abort();
+    for (size_t i = 0; i < config->n_proxies; i++) {
+        const struct proxy *proxy = &config->proxies[i];
+
+        if (!proxy->name || !proxy->tls_name || proxy->tls_name[0] == '\0' ||
+            (proxy->endpoint.scheme == SCHEME_UNIX ? proxy->endpoint.path[0] != '/'
+                                                   : proxy->endpoint.port == 0))
+            abort();
+        if (proxy->http.auth.n_schemes > 0 && !proxy->credential.data)
+            abort();
+    }
     for (size_t i = 0; i < config->n_rules; i++) {
         const struct rule *rule = &config->rules[i];
 
         if (rule->n_clients == 0 || rule->n_allow == 0 || rule->addresses == 0 ||
             rule->handoff == 0 || !rule->name)
+            abort();
+        if (rule->n_via > PROXY_HOPS_MAX || (rule->n_via == 0 && rule->n_no_proxy > 0) ||
+            (rule->n_via == 0) > rule_is_direct(rule, &target))
             abort();
         if (rule->mode == MODE_REPORT && !rule->tls)
             abort();

@@ -24,6 +24,11 @@ tests_unit_test_config_proxy_SOURCES = tests/unit/test-config-proxy.c $(policy_f
 tests_unit_test_config_proxy_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_config_proxy_LDADD = libdaemon.la $(CHECK_LIBS)
 
+check_PROGRAMS += tests/unit/test-config-via
+tests_unit_test_config_via_SOURCES = tests/unit/test-config-via.c $(policy_fakes)
+tests_unit_test_config_via_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_config_via_LDADD = libdaemon.la $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/test-credential
 tests_unit_test_credential_SOURCES = tests/unit/test-credential.c
 tests_unit_test_credential_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

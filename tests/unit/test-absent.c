@@ -31,6 +31,11 @@ enum wish {
     WISH_FAST,     /* requests one after the other, without end */
     WISH_IDLE,     /* a relay without data, for ever */
     WISH_FOR_EVER, /* a relay that does not end */
+    WISH_DIRECT,   /* past the proxy */
+    WISH_PROXIED,  /* through it, also where the rule would not */
+    WISH_RESOLVED, /* a name, of which nobody here sees the addresses */
+    WISH_UNKNOWN,  /* not to be told to the target */
+    WISH_UNNAMED,  /* nor what it was asked for as */
     WISHES,
 };
 
@@ -99,6 +104,16 @@ static bool is_for_ever(const struct probe *p)
     return p->wish == WISH_FOR_EVER;
 }
 
+static bool is_proxied(const struct probe *p)
+{
+    return p->wish == WISH_PROXIED;
+}
+
+static bool is_unnamed(const struct probe *p)
+{
+    return p->wish == WISH_UNNAMED;
+}
+
 static const struct row {
     const char *line;                            /* in the full rule */
     const char *error;                           /* leaving it out is a mistake */
@@ -120,6 +135,11 @@ static const struct row {
     [KEY_MAX_RATE] = {"max-rate = \"1/s\"", NULL, is_fast},
     [KEY_IDLE_TIMEOUT] = {"idle-timeout = 60", NULL, is_idle},
     [KEY_MAX_LIFETIME] = {"max-lifetime = 60", NULL, is_for_ever},
+    [KEY_VIA] = {"via = corp", "is for rules with 'via', which is missing", NULL},
+    [KEY_NO_PROXY] = {"no-proxy = www.example.org", NULL, is_proxied},
+    [KEY_RESOLVE] = {"resolve = local", NULL, NULL},
+    [KEY_SEND_PROXY] = {"send-proxy = v2", "is for version 2; write send-proxy = \"v2\"", NULL},
+    [KEY_SEND_PROXY_OPTIONS] = {"send-proxy-options = authority", NULL, is_unnamed},
 };
 
 static const enum config_key keys[] = {
@@ -132,6 +152,7 @@ static const enum config_key keys[] = {
 static int parse_without(enum config_key omitted, struct config **ret, char *error)
 {
     char text[4096] = "tls partner { min-version = 1.3 }\n"
+                      "proxy corp { url = \"http://proxy.example:3128\" }\n"
                       "rule system { client = \"uid:7\" allow = \"https://h\" }\n"
                       "rule r {\n";
 
@@ -146,7 +167,8 @@ static int parse_without(enum config_key omitted, struct config **ret, char *err
     return config_parse(ret, "c", text, strlen(text), error);
 }
 
-static bool is_wish_granted(const struct config *config, const struct rule *rule, enum wish wish)
+static bool is_wish_granted(const struct config *config, const struct rule *rule,
+                            const struct target *target, enum wish wish)
 {
     switch (wish) {
     case WISH_PUBLIC:
@@ -183,6 +205,16 @@ static bool is_wish_granted(const struct config *config, const struct rule *rule
         return rule->idle_timeout_us == 0;
     case WISH_FOR_EVER:
         return rule->max_lifetime_us == 0;
+    case WISH_DIRECT:
+        return rule_is_direct(rule, target);
+    case WISH_PROXIED:
+        return !rule_is_direct(rule, target);
+    case WISH_RESOLVED:
+        return rule->resolve == RESOLVE_PROXY;
+    case WISH_UNKNOWN:
+        return rule->send_proxy.version == 0;
+    case WISH_UNNAMED:
+        return !rule->send_proxy.has_authority;
     case WISHES:
         break;
     }
@@ -199,7 +231,7 @@ static bool is_possible(const struct config *config, const struct probe *p)
 
     ck_assert_int_eq(target_parse(p->target, strlen(p->target), &target, &why), 0);
     return policy_decide(config, &identity, &target, p->tls_name, p->handoff, &route, &failure) &&
-           is_wish_granted(config, route.rule, p->wish);
+           is_wish_granted(config, route.rule, &target, p->wish);
 }
 
 static const uid_t uids[] = {1001, 1002};

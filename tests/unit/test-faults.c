@@ -140,7 +140,7 @@ static void front_start(const char *seal)
                  ca_path, getuid(), seal);
     ck_assert_msg(config_parse(&front.config, "test", text, (size_t)n, config_error) == 0, "%s",
                   config_error);
-    ck_assert_int_eq(config_count(front.config, stats), 0);
+    ck_assert_int_eq(config_prepare(front.config, stats, 1), 0);
 }
 
 static bool is_quiet(void)
