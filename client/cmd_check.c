@@ -214,6 +214,19 @@ static void print_response(const struct fdial_result *r)
     }
 }
 
+/* Then the address connected to is the first one's. */
+static bool is_by_proxy(const struct fdial_result *r)
+{
+    int stage, hop;
+    uint32_t us;
+
+    for (unsigned i = 0; fdial_result_time_us(r, i, &stage, &hop, &us) == 0; i++) {
+        if (stage == FDIAL_STAGE_CONNECT)
+            return hop > 0;
+    }
+    return false;
+}
+
 static void print_text(const struct check *check)
 {
     const struct fdial_result *r = check->result;
@@ -223,7 +236,7 @@ static void print_text(const struct check *check)
         print_stages(r);
         format_address(fdial_result_peer(r), address);
         if (*address)
-            printf("%-12s%s\n", "address", address);
+            printf("%-12s%s%s\n", "address", address, is_by_proxy(r) ? "  (proxy 1)" : "");
         format_address(&check->local, address);
         if (*address)
             printf("%-12s%s\n", "from", address);

@@ -12,7 +12,7 @@
 #define LOG_RECORD_VALUES_MAX 2048 /* bytes of all values, a NUL behind each */
 #define LOG_VALUE_MAX         512  /* bytes of one value */
 #define LOG_SENTENCE_MAX      1024 /* bytes */
-#define LOG_FIELDS_MAX        32
+#define LOG_FIELDS_MAX        48
 
 struct log_field {
     const char *key; /* lower case, static */

@@ -230,11 +230,16 @@ static socklen_t unix_sockaddr(const struct target *target, struct sockaddr_stor
     return sizeof *un;
 }
 
-socklen_t conn_candidate_sockaddr(const struct conn *conn, size_t i, struct sockaddr_storage *ret)
+const struct target *conn_first_endpoint(const struct conn *conn)
 {
     const struct plan *plan = &conn->params->plan;
-    const struct target *target =
-        plan_endpoint(plan, &conn->params->target, plan->n_via > 0 ? 1 : 0);
+
+    return plan_endpoint(plan, &conn->params->target, plan->n_via > 0 ? 1 : 0);
+}
+
+socklen_t conn_candidate_sockaddr(const struct conn *conn, size_t i, struct sockaddr_storage *ret)
+{
+    const struct target *target = conn_first_endpoint(conn);
     const struct address *a = &conn->candidates[i];
 
     memset(ret, 0, sizeof *ret);

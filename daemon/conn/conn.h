@@ -110,6 +110,8 @@ void conn_deinit(struct conn *conn);
 void conn_start(struct conn *conn);
 /* Ends it early with this error in the current stage; the callback may come from inside. */
 void conn_abort(struct conn *conn, enum error_code code);
+/* Where the socket goes: the target, or the first proxy. */
+const struct target *conn_first_endpoint(const struct conn *conn);
 /* The address connected to, of the target or the first proxy; only once it is connected. */
 void conn_peer(const struct conn *conn, struct sockaddr_storage *ret);
 /* Its TLS session with the target, also while that is being made; NULL: none. */

@@ -154,31 +154,59 @@ static void add_plan(struct log_record *record, const struct request *request)
 static const char *add_address(struct log_record *record, const struct conn *conn)
 {
     const struct address *address = &conn->candidates[conn->connected];
+    const struct target *endpoint = conn_first_endpoint(conn);
     char text[ADDRESS_TEXT_MAX];
 
-    if (conn->params->target.scheme == SCHEME_UNIX)
-        return "its path";
+    if (endpoint->scheme == SCHEME_UNIX)
+        return conn->params->plan.n_via > 0 ? endpoint->path : "its path";
     address_format(address, text);
     return log_record_add(record, "address", address->family == AF_INET6 ? "[%s]:%u" : "%s:%u",
-                          text, conn->params->target.port);
+                          text, endpoint->port);
+}
+
+/* By hop and stage. */
+#define STAGE_KEYS(prefix)                                                                         \
+    {                                                                                              \
+        STAGE_KEY_LIST(prefix)                                                                     \
+    }
+#define STAGE_KEY_LIST(prefix)                                                                     \
+    [STAGE_RESOLVE] = prefix "resolve_us", [STAGE_CONNECT] = prefix "connect_us",                  \
+    [STAGE_PROXY] = prefix "proxy_us", [STAGE_TLS] = prefix "tls_us",                              \
+    [STAGE_UPGRADE] = prefix "upgrade_us", [STAGE_STARTTLS] = prefix "starttls_us",                \
+    [STAGE_HANDOFF] = prefix "handoff_us"
+static const char *const time_keys[PROXY_HOPS_MAX + 1][STAGE_HANDOFF + 1] = {
+    STAGE_KEYS(""),        STAGE_KEYS("proxy1_"), STAGE_KEYS("proxy2_"),
+    STAGE_KEYS("proxy3_"), STAGE_KEYS("proxy4_"),
+};
+
+static void add_times(struct log_record *record, const struct conn *conn)
+{
+    const struct plan *plan = &conn->params->plan;
+    uint32_t us[PROXY_HOPS_MAX + 1][STAGE_HANDOFF + 1] = {0};
+
+    for (size_t i = 0; i < plan->n_steps && i < conn->step; i++)
+        us[plan->steps[i].hop][step_stage(plan->steps[i].kind)] += conn->times_us[i];
+    for (size_t i = 0; i < plan->n_steps && i < conn->step; i++) {
+        enum stage stage = step_stage(plan->steps[i].kind);
+        unsigned hop = plan->steps[i].hop;
+
+        /* A proxy's header and its own protocol are of one stage, one behind the other. */
+        if (i == 0 || hop != plan->steps[i - 1].hop || stage != step_stage(plan->steps[i - 1].kind))
+            log_record_add(record, time_keys[hop][stage], "%u", us[hop][stage]);
+    }
 }
 
 /* How far it came: the address, the time of each stage passed. */
 static const char *add_progress(struct log_record *record, const struct conn *conn)
 {
-    static const char *const keys[] = {
-#define X(name, number, text) [number] = text "_us",
-        STAGE_LIST(X)
-#undef X
-    };
     const struct plan *plan = &conn->params->plan;
     const char *address = "";
 
     for (size_t i = 0; i < plan->n_steps && i < conn->step; i++) {
         if (plan->steps[i].kind == STEP_CONNECT)
             address = add_address(record, conn);
-        log_record_add(record, keys[step_stage(plan->steps[i].kind)], "%u", conn->times_us[i]);
     }
+    add_times(record, conn);
     return address;
 }
 
@@ -264,8 +292,10 @@ void audit_connected(const struct request *request, size_t n)
     log_record_add(&record, "count", "%zu", n);
     address = add_progress(&record, conn);
     add_time(&record, peer->front, request->start_us);
-    log_record_say(&record, "uid %u pid %d: %s: connected to %s, %s", peer->identity->uid,
-                   peer->holder.pid, target, address, handoff_name(conn->handoff));
+    log_record_say(&record, "uid %u pid %d: %s: connected %s %s, %s", peer->identity->uid,
+                   peer->holder.pid, target,
+                   conn->params->plan.n_via > 0 ? "by the proxy at" : "to", address,
+                   handoff_name(conn->handoff));
     write_record(peer->user, &record);
 }
 

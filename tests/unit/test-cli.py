@@ -416,7 +416,7 @@ class CliTest(unittest.TestCase):
         self.daemon.chain = [self.make_certificate(), b"not a certificate"]
         out = self.expect(self.fdial("check", "https://host.test"), 0, "").decode()
         for text in ("resolve          1.500 ms\n", "connect         20.250 ms  (proxy 1)\n",
-                     "address     192.0.2.7:443\n", "tls         1.3\n", "alpn        http/1.1\n",
+                     "address     192.0.2.7:443  (proxy 1)\n", "tls         1.3\n", "alpn        http/1.1\n",
                      "name      DNS:host.test\n", "name      IP:2001:db8::1\n",
                      "certificate 1 is not readable\n", "hand-over   relay\n"):
             self.assertIn(text, out)
