@@ -17,13 +17,29 @@ static const struct value *find_value(const struct section *section, enum config
     return section->keys[key].values;
 }
 
+/* Those whose settings can be made of a credential alone. */
+static bool is_supported(enum auth_scheme scheme)
+{
+    switch (scheme) {
+    case AUTH_BASIC:
+    case AUTH_DIGEST:
+    case AUTH_BEARER:
+        return true;
+    case AUTH_NEGOTIATE:
+    case AUTH_NTLM:
+        return false;
+    }
+    return false;
+}
+
 static void list_schemes(char *text, size_t size)
 {
     size_t n = 0;
 
     for (unsigned i = 0; i < AUTH_N_SCHEMES && n < size; i++)
-        n += (size_t)snprintf(text + n, size - n, "%s%s", i == 0 ? "" : ", ",
-                              auth_scheme_name((enum auth_scheme)i));
+        if (is_supported((enum auth_scheme)i))
+            n += (size_t)snprintf(text + n, size - n, "%s%s", i == 0 ? "" : ", ",
+                                  auth_scheme_name((enum auth_scheme)i));
 }
 
 static bool has_scheme(const struct auth_settings *auth, enum auth_scheme scheme)
@@ -46,7 +62,7 @@ static int build_schemes(const struct section *section, struct proxy *proxy, cha
         const struct value *value = &list->values[i];
         enum auth_scheme scheme;
 
-        if (auth_scheme_parse(text_of(value->text), &scheme) < 0)
+        if (auth_scheme_parse(text_of(value->text), &scheme) < 0 || !is_supported(scheme))
             return config_refuse(error, &value->place,
                                  "'auth' of a proxy by http takes %s; '%.60s' is unknown", known,
                                  value->text);

@@ -280,6 +280,8 @@ static const struct {
     {HTTP("credential = corp"), "3: 'credential' needs 'auth', which says in which ways it may be "
                                 "sent, as in { \"digest\", \"basic\" }"},
     {HTTP("auth = { digest,\n none }\ncredential = corp"), "4: 'auth' of a proxy by http takes "},
+    {HTTP("auth = ntlm\ncredential = corp"),
+     "3: 'auth' of a proxy by http takes basic, digest, bearer; 'ntlm' is unknown"},
     {HTTP("auth = Basic\ncredential = corp"), "3: 'auth' of a proxy by http takes "},
     {HTTP("auth = { basic,\n digest,\n basic }\ncredential = corp"),
      "5: 'basic' is given twice; remove one"},
