@@ -1,6 +1,7 @@
 # The daemon, running, against clients, origins and networks that are not kind to it.
 script_tests += \
 	tests/daemon/test-connect.py \
+	tests/daemon/test-credentials.py \
 	tests/daemon/test-environment.py \
 	tests/daemon/test-fairness.py \
 	tests/daemon/test-grants.py \
