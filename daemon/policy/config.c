@@ -12,17 +12,6 @@
 #include "daemon/policy/policy.h"
 #include "proto/cleanup.h"
 
-#define TLS_1_2 0x0303
-#define TLS_1_3 0x0304
-
-static void tls_table_deinit(struct tls_table *table)
-{
-    for (size_t i = 0; i < table->n; i++)
-        tls_context_unref(table->entries[i].context);
-    free(TAKE_PTR(table->entries));
-    tls_context_unref(table->system);
-}
-
 static void config_unrefp(struct config **config)
 {
     *config = config_unref(*config);
@@ -80,113 +69,6 @@ static int build_root(const struct section *root, struct config *config, char *e
     return r == 0 ? build_metrics(keys, config, error) : r;
 }
 
-static bool is_host(const char *text)
-{
-    char name[TARGET_HOST_MAX + 1];
-    size_t n = strlen(text);
-    struct in6_addr ipv6;
-    struct in_addr ipv4;
-    const char *why;
-
-    return host_parse_name(text, n, name, &why) == 0 || host_parse_ipv4(text, n, &ipv4) == 0 ||
-           host_parse_ipv6(text, n, &ipv6) == 0;
-}
-
-static int parse_tls_settings(const struct section *section, struct tls_settings *ret, char *error)
-{
-    const struct value *ca_file = section->keys[KEY_CA_FILE].values;
-    const struct value *version = section->keys[KEY_MIN_VERSION].values;
-    const struct value *name = section->keys[KEY_VERIFY_NAME].values;
-
-    if (ca_file && ca_file->text[0] != '/')
-        return config_refuse(error, &ca_file->place, "'ca-file' takes a path that begins with '/'");
-    if (version && strcmp(version->text, "1.2") != 0 && strcmp(version->text, "1.3") != 0)
-        return config_refuse(error, &version->place,
-                             "'min-version' takes 1.2 or 1.3; '%.60s' is "
-                             "neither",
-                             version->text);
-    if (name && !is_host(name->text))
-        return config_refuse(error, &name->place,
-                             "'verify-name' takes a host name or an address; '%.60s' is neither",
-                             name->text);
-    *ret = (struct tls_settings){
-        .ca_file = ca_file ? ca_file->text : NULL,
-        .min_version = version && strcmp(version->text, "1.3") == 0 ? TLS_1_3 : TLS_1_2,
-        .verify_name = name ? name->text : NULL,
-    };
-    return 0;
-}
-
-static int build_tls_entry(const struct section *section, struct tls_table *table, char *error)
-{
-    const struct value *ca_file = section->keys[KEY_CA_FILE].values;
-    struct tls_entry entry = {.name = section->title, .place = section->place};
-    struct tls_settings settings;
-    char why[CONFIG_ERROR_MAX / 2] = "";
-    int r = parse_tls_settings(section, &settings, error);
-
-    if (r < 0)
-        return r;
-    r = tls_context_new(&entry.context, &settings, why, sizeof why);
-    if (r < 0)
-        return config_refuse(error, ca_file ? &ca_file->place : &section->place, "%s", why);
-    table->entries[table->n++] = entry;
-    return 0;
-}
-
-static int build_tls(const struct config_tree *tree, struct tls_table *table, char *error)
-{
-    table->entries = calloc(CONFIG_TLS_MAX, sizeof *table->entries);
-    if (!table->entries)
-        return config_fail(-ENOMEM, error, "out of memory");
-    for (size_t i = 0; i < tree->n_sections; i++) {
-        const struct section *section = &tree->sections[i];
-        int r;
-
-        if (section->kind != SECTION_TLS)
-            continue;
-        if (table->n == CONFIG_TLS_MAX)
-            return config_refuse(error, &section->place, "too many tls sections; at most %d",
-                                 CONFIG_TLS_MAX);
-        r = build_tls_entry(section, table, error);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-int config_tls_find(const struct tls_table *table, const struct value *value,
-                    struct tls_context **ret, char error[CONFIG_ERROR_MAX])
-{
-    for (size_t i = 0; i < table->n; i++) {
-        if (strcmp(table->entries[i].name, value->text) != 0)
-            continue;
-        *ret = tls_context_ref(table->entries[i].context);
-        return 0;
-    }
-    return config_refuse(error, &value->place,
-                         "there is no section tls \"%.60s\"; write one, or remove this key",
-                         value->text);
-}
-
-int config_tls_get_system(struct tls_table *table, const struct place *place,
-                          struct tls_context **ret, char error[CONFIG_ERROR_MAX])
-{
-    struct tls_settings settings = {.min_version = TLS_1_2};
-    char why[CONFIG_ERROR_MAX / 2] = "";
-    int r = 0;
-
-    if (!table->system)
-        r = tls_context_new(&table->system, &settings, why, sizeof why);
-    if (r < 0 && !place)
-        return config_fail(r, error, "%s", why);
-    if (r < 0)
-        return config_refuse(
-            error, place, "%s; install the system's CA certificates, or name a tls section", why);
-    *ret = tls_context_ref(table->system);
-    return 0;
-}
-
 /* Without TLS targets a rule needs no trust store, which small machines do not have. */
 static bool may_use_tls(const struct rule *rule)
 {
@@ -206,7 +88,7 @@ static int give_tls(struct rule *rule, struct tls_table *table, const struct pla
 {
     if (rule->tls || !may_use_tls(rule))
         return 0;
-    return config_tls_get_system(table, place, &rule->tls, error);
+    return config_tls_get_system(table, place, TLS_USE_ORIGIN, &rule->tls, error);
 }
 
 static int build_rule(const struct section *section, struct tls_table *table, struct config *config,
@@ -279,14 +161,14 @@ static int build_rules(const struct config_tree *tree, struct tls_table *table,
 static int build(struct config **ret, const struct config_tree *tree, char *error)
 {
     CLEANUP(config_unrefp) struct config *config = config_new(error);
-    CLEANUP(tls_table_deinit) struct tls_table table = {0};
+    CLEANUP(config_tls_deinit) struct tls_table table = {0};
     int r;
 
     if (!config)
         return -ENOMEM;
     r = build_root(&tree->root, config, error);
     if (r == 0)
-        r = build_tls(tree, &table, error);
+        r = config_build_tls(tree, &table, error);
     if (r == 0)
         r = build_proxies(tree, &table, config, error);
     if (r == 0)
@@ -335,7 +217,7 @@ int config_new_empty(struct config **ret, char error[CONFIG_ERROR_MAX])
 
 static int build_user_rule(struct rule *rule, uid_t uid, char *error)
 {
-    CLEANUP(tls_table_deinit) struct tls_table table = {0};
+    CLEANUP(config_tls_deinit) struct tls_table table = {0};
 
     config_rule_init(rule);
     rule->name = strdup("user");

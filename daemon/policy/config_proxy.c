@@ -178,9 +178,10 @@ static int build_tls(const struct building *b, struct tls_table *table)
     const struct value *value = find_value(b, KEY_PROXY_TLS);
 
     if (value)
-        return config_tls_find(table, value, &b->proxy->tls, b->error);
+        return config_tls_find(table, value, TLS_USE_PROXY, &b->proxy->tls, b->error);
     if (b->protocol->is_tls)
-        return config_tls_get_system(table, &b->section->place, &b->proxy->tls, b->error);
+        return config_tls_get_system(table, &b->section->place, TLS_USE_PROXY, &b->proxy->tls,
+                                     b->error);
     return 0;
 }
 

@@ -95,12 +95,12 @@ static int build_socket(const struct section *section, struct rule *rule, char *
     return rule->socket ? 0 : config_fail(-ENOMEM, error, "out of memory");
 }
 
-static int build_tls(const struct section *section, const struct tls_table *table,
-                     struct rule *rule, char *error)
+static int build_tls(const struct section *section, struct tls_table *table, struct rule *rule,
+                     char *error)
 {
     const struct value *value = section->keys[KEY_TLS].values;
 
-    return value ? config_tls_find(table, value, &rule->tls, error) : 0;
+    return value ? config_tls_find(table, value, TLS_USE_ORIGIN, &rule->tls, error) : 0;
 }
 
 static int build_limits(const struct section *section, struct rule *rule, char *error)
@@ -169,8 +169,8 @@ static int build_permissions(const struct section *section, struct rule *rule, c
     return r;
 }
 
-int config_build_rule(const struct section *section, const struct tls_table *table,
-                      struct rule *ret, char error[CONFIG_ERROR_MAX])
+int config_build_rule(const struct section *section, struct tls_table *table, struct rule *ret,
+                      char error[CONFIG_ERROR_MAX])
 {
     int r;
 

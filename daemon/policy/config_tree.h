@@ -10,6 +10,7 @@
  *     config_client.c `client` values → ids and names
  *     config_proxy.c  `proxy` sections → struct proxy
  *     config_auth.c   their users and passwords
+ *     config_tls.c    `tls` sections → tls contexts
  *     config_rule.c   `rule` sections → struct rule
  *     config_via.c    their way through proxies
  *     config.c        all of it → struct config
@@ -210,25 +211,29 @@ int config_parse_group(const struct value *value, gid_t *ret, char error[CONFIG_
 int config_parse_client(const struct value *value, struct client_match *ret,
                         char error[CONFIG_ERROR_MAX]);
 
-/* A `tls` section, loaded. */
-struct tls_entry {
-    const char *name; /* of the tree */
-    struct place place;
-    struct tls_context *context;
+/* Who uses a section. They share no context: what proves to a target who we are is not for a proxy.
+ */
+enum tls_use {
+    TLS_USE_ORIGIN,
+    TLS_USE_PROXY,
+    TLS_USES,
 };
 
-/* The tls contexts while a configuration is built. */
+/* The `tls` sections while a configuration is built. */
 struct tls_table {
     struct tls_entry *entries;
     size_t n;
-    struct tls_context *system; /* for who names no section; made when first needed */
+    struct tls_context *system[TLS_USES]; /* for who names no section; made when first needed */
 };
 
+int config_build_tls(const struct config_tree *tree, struct tls_table *ret,
+                     char error[CONFIG_ERROR_MAX]);
+void config_tls_deinit(struct tls_table *table);
 /* The one that the value names, or an error at its place. The reference is the caller's. */
-int config_tls_find(const struct tls_table *table, const struct value *value,
+int config_tls_find(struct tls_table *table, const struct value *value, enum tls_use use,
                     struct tls_context **ret, char error[CONFIG_ERROR_MAX]);
 /* The one with the system's trust store. The place is that of the section that needs it. */
-int config_tls_get_system(struct tls_table *table, const struct place *place,
+int config_tls_get_system(struct tls_table *table, const struct place *place, enum tls_use use,
                           struct tls_context **ret, char error[CONFIG_ERROR_MAX]);
 
 /* `send-proxy` and its options, under these keys. */
@@ -245,8 +250,8 @@ void config_proxy_deinit(struct proxy *proxy);
 
 /* Fills in what the section says; the tls context stays NULL where it names none. The rule is to be
  * deinitialised also after a failure. */
-int config_build_rule(const struct section *section, const struct tls_table *table,
-                      struct rule *ret, char error[CONFIG_ERROR_MAX]);
+int config_build_rule(const struct section *section, struct tls_table *table, struct rule *ret,
+                      char error[CONFIG_ERROR_MAX]);
 /* The rest of it: the way to the targets, and whether all that the rule says can be done. */
 int config_build_via(const struct section *section, const struct config *config, struct rule *rule,
                      char error[CONFIG_ERROR_MAX]);

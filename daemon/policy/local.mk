@@ -8,6 +8,7 @@ libdaemon_la_SOURCES += \
 	daemon/policy/config_rule.c \
 	daemon/policy/config_scan.c daemon/policy/config_scan.h \
 	daemon/policy/config_text.c \
+	daemon/policy/config_tls.c \
 	daemon/policy/config_tree.c daemon/policy/config_tree.h \
 	daemon/policy/config_value.c \
 	daemon/policy/credential.c daemon/policy/credential.h \

@@ -13,6 +13,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -114,7 +115,7 @@ static int add_certificates(X509_STORE *store, BIO *bio, const char **ret_reason
     return n;
 }
 
-static int load_bundle(X509_STORE *store, const char *path, char *error, size_t size)
+static int load_bundle(X509_STORE *store, const char *path, struct tls_problem *problem)
 {
     CLEANUP(bio_freep) BIO *bio = NULL;
     const char *reason = NULL;
@@ -124,21 +125,22 @@ static int load_bundle(X509_STORE *store, const char *path, char *error, size_t 
     if (r >= 0)
         r = add_certificates(store, bio, &reason);
     if (r < 0)
-        snprintf(error, size, "cannot use CA file %s: %s", path, reason ? reason : strerror(-r));
-    return r < 0 ? r : 0;
+        return tls_problem_set(problem, TLS_SETTING_CA_FILE, r, "cannot use CA file %s: %s", path,
+                               reason ? reason : strerror(-r));
+    return 0;
 }
 
-static int load_system_bundle(X509_STORE *store, char *error, size_t size)
+static int load_system_bundle(X509_STORE *store, struct tls_problem *problem)
 {
-    int r = load_bundle(store, X509_get_default_cert_file(), error, size);
+    int r = load_bundle(store, X509_get_default_cert_file(), problem);
 
     for (size_t i = 0; i < ARRAY_SIZE(system_bundles) && (r == -ENOENT || r == -ENOTDIR); i++)
-        r = load_bundle(store, system_bundles[i], error, size);
+        r = load_bundle(store, system_bundles[i], problem);
     if (r == -ENOENT || r == -ENOTDIR)
-        snprintf(error, size,
-                 "the system has no CA bundle (neither %s nor the usual places): install "
-                 "ca-certificates or set ca-file",
-                 X509_get_default_cert_file());
+        return tls_problem_set(problem, TLS_SETTING_NONE, r,
+                               "the system has no CA bundle (neither %s nor the usual places): "
+                               "install ca-certificates or set ca-file",
+                               X509_get_default_cert_file());
     return r;
 }
 
@@ -174,12 +176,11 @@ static bool set_options(SSL_CTX *ctx, int min_version)
            SSL_CTX_set_cipher_list(ctx, CIPHERS) && SSL_CTX_set1_groups_list(ctx, GROUPS);
 }
 
-static int fill(struct tls_context *c, const struct tls_settings *settings, char *error,
-                size_t size)
+static int fill(struct tls_context *c, const struct tls_settings *settings,
+                struct tls_problem *problem)
 {
     X509_STORE *store;
 
-    snprintf(error, size, "cannot set up TLS: %s", strerror(ENOMEM));
     if (settings->verify_name) {
         c->verify_name = strdup(settings->verify_name);
         if (!c->verify_name)
@@ -190,40 +191,56 @@ static int fill(struct tls_context *c, const struct tls_settings *settings, char
     if (!c->bio_method || !c->ssl_ctx)
         return -ENOMEM;
     c->min_version = choose_min_version(c->ssl_ctx, settings->min_version);
-    if (!set_options(c->ssl_ctx, c->min_version)) {
-        const char *reason = ERR_reason_error_string(ERR_peek_error());
-
-        snprintf(error, size, "cannot set up TLS: %s", reason ? reason : "unknown reason");
+    if (!set_options(c->ssl_ctx, c->min_version))
         return -EINVAL;
-    }
     store = SSL_CTX_get_cert_store(c->ssl_ctx);
-    return settings->ca_file ? load_bundle(store, settings->ca_file, error, size)
-                             : load_system_bundle(store, error, size);
+    return settings->ca_file ? load_bundle(store, settings->ca_file, problem)
+                             : load_system_bundle(store, problem);
 }
 
-int tls_context_new(struct tls_context **ret, const struct tls_settings *settings, char *error,
-                    size_t size)
+int tls_problem_set(struct tls_problem *problem, enum tls_setting setting, int r,
+                    const char *format, ...)
 {
-    CLEANUP(context_unrefp) struct tls_context *c = NULL;
-    int r;
+    va_list args;
+
+    problem->setting = setting;
+    va_start(args, format);
+    vsnprintf(problem->text, sizeof problem->text, format, args);
+    va_end(args);
+    return r;
+}
+
+/* Where nobody said what is wrong, OpenSSL or the system does. */
+static void explain(struct tls_problem *problem, int r)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+
+    if (problem->text[0] == '\0')
+        tls_problem_set(problem, TLS_SETTING_NONE, r, "cannot set up TLS: %s",
+                        reason ? reason : strerror(-r));
+}
+
+int tls_context_new(struct tls_context **ret, const struct tls_settings *settings,
+                    struct tls_problem *ret_problem)
+{
+    CLEANUP(context_unrefp) struct tls_context *c = calloc(1, sizeof *c);
+    int r = -ENOMEM;
 
     assert(settings->min_version == 0 || settings->min_version == TLS1_2_VERSION ||
            settings->min_version == TLS1_3_VERSION);
     /* OpenSSL would take it as a pattern for all subdomains. */
     assert(!settings->verify_name || settings->verify_name[0] != '.');
-    c = calloc(1, sizeof *c);
-    if (!c) {
-        snprintf(error, size, "cannot set up TLS: %s", strerror(ENOMEM));
-        return -ENOMEM;
-    }
-    atomic_init(&c->n_references, 1);
+    *ret_problem = (struct tls_problem){0};
     ERR_clear_error();
-    r = fill(c, settings, error, size);
+    if (c) {
+        atomic_init(&c->n_references, 1);
+        r = fill(c, settings, ret_problem);
+    }
+    if (r < 0)
+        explain(ret_problem, r);
     ERR_clear_error();
     if (r < 0)
         return r;
-    if (size > 0)
-        error[0] = '\0';
     *ret = TAKE_PTR(c);
     return 0;
 }

@@ -47,6 +47,10 @@ struct tls_session {
     struct failure failure;
 };
 
+/* context.c: tells what is wrong with a setting; returns r. */
+int tls_problem_set(struct tls_problem *problem, enum tls_setting setting, int r,
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* identity.c: the name, SNI and ALPN of a new session. 0, -EINVAL or -ENOMEM. */
 int tls_identity_apply(struct tls_session *s, const struct tls_params *params);
 /* After the handshake: NULL, or what is wrong with the peer all the same. */

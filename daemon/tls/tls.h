@@ -24,6 +24,7 @@
 #define TLS_CHAIN_DEPTH_MAX 10           /* issuers between the certificate and a root */
 #define TLS_NAME_MAX        253          /* DNS name, RFC 1035, 2.3.4, as text */
 #define TLS_FIRST_MAX       64           /* bytes of an answer that is not TLS, for the error */
+#define TLS_PROBLEM_MAX     255
 #define TLS_CA_FILE_MAX     (16 * 1024 * 1024)
 
 /* One `tls` section, checked by who read it. Strings are the owner's; NULL: the default. */
@@ -35,9 +36,20 @@ struct tls_settings {
 
 struct tls_context;
 
-/* Reads the trust store. Returns 0, or -errno with a sentence in error (size bytes). */
-int tls_context_new(struct tls_context **ret, const struct tls_settings *settings, char *error,
-                    size_t size);
+/* What is wrong with settings: which of them, and a sentence. */
+enum tls_setting {
+    TLS_SETTING_NONE, /* none of them in particular */
+    TLS_SETTING_CA_FILE,
+};
+
+struct tls_problem {
+    enum tls_setting setting;
+    char text[TLS_PROBLEM_MAX + 1];
+};
+
+/* Reads the trust store. Returns 0, or -errno with the problem. */
+int tls_context_new(struct tls_context **ret, const struct tls_settings *settings,
+                    struct tls_problem *ret_problem);
 struct tls_context *tls_context_ref(struct tls_context *context);
 struct tls_context *tls_context_unref(struct tls_context *context); /* NULL is fine; returns NULL */
 

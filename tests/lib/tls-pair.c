@@ -57,7 +57,7 @@ struct tls_context *pair_context_new(const struct certs_pair *const *anchors, si
 {
     struct tls_context *context = NULL;
     char path[] = "/tmp/fdial-test-XXXXXX";
-    char error[256];
+    struct tls_problem problem;
     int fd = mkstemp(path);
 
     ck_assert_int_ge(fd, 0);
@@ -65,7 +65,7 @@ struct tls_context *pair_context_new(const struct certs_pair *const *anchors, si
     certs_write_chain(path, anchors, n);
     settings.ca_file = path;
     spoil_errors();
-    ck_assert_msg(tls_context_new(&context, &settings, error, sizeof error) == 0, "%s", error);
+    ck_assert_msg(tls_context_new(&context, &settings, &problem) == 0, "%s", problem.text);
     check_errors();
     unlink(path);
     return context;

@@ -13,13 +13,15 @@ struct tls_context {
     unsigned n_references;
 };
 
-int tls_context_new(struct tls_context **ret, const struct tls_settings *settings, char *error,
-                    size_t size)
+int tls_context_new(struct tls_context **ret, const struct tls_settings *settings,
+                    struct tls_problem *ret_problem)
 {
     struct tls_context *context;
 
     if (settings->ca_file && access(settings->ca_file, R_OK) < 0) {
-        snprintf(error, size, "cannot read %s: %s", settings->ca_file, strerror(errno));
+        ret_problem->setting = TLS_SETTING_CA_FILE;
+        snprintf(ret_problem->text, sizeof ret_problem->text, "cannot read %s: %s",
+                 settings->ca_file, strerror(errno));
         return -errno;
     }
     assert(settings->min_version == 0x0303 || settings->min_version == 0x0304);

@@ -66,12 +66,13 @@ static void check_ca_file(const char *path, int result, const char *reason)
 {
     struct tls_settings settings = {.ca_file = (char *)(uintptr_t)path};
     struct tls_context *c = NULL;
-    char error[256] = "";
+    struct tls_problem problem;
 
-    ck_assert_int_eq(tls_context_new(&c, &settings, error, sizeof error), result);
+    ck_assert_int_eq(tls_context_new(&c, &settings, &problem), result);
     ck_assert_ptr_null(c);
-    ck_assert_ptr_nonnull(strstr(error, path));
-    ck_assert_msg(strstr(error, reason) != NULL, "%s", error);
+    ck_assert_int_eq(problem.setting, TLS_SETTING_CA_FILE);
+    ck_assert_ptr_nonnull(strstr(problem.text, path));
+    ck_assert_msg(strstr(problem.text, reason) != NULL, "%s", problem.text);
 }
 
 static void write_file(const char *path, const char *text)
@@ -118,19 +119,19 @@ START_TEST(system_store)
     char path[] = "/tmp/fdial-test-XXXXXX";
     struct tls_context *c = NULL;
     int r, fd = mkstemp(path);
-    char error[512] = "";
+    struct tls_problem problem;
     struct pair p;
 
     ck_assert_int_ge(fd, 0);
     close(fd);
     certs_write_chain(path, &ca, 1);
     setenv("SSL_CERT_FILE", path, 1);
-    r = tls_context_new(&c, &(struct tls_settings){0}, error, sizeof error);
+    r = tls_context_new(&c, &(struct tls_settings){0}, &problem);
     unsetenv("SSL_CERT_FILE");
     unlink(path);
     if (r < 0) { /* a machine without ca-certificates: the sentence must help */
         ck_assert_int_eq(r, -ENOENT);
-        ck_assert_ptr_nonnull(strstr(error, "ca-certificates"));
+        ck_assert_ptr_nonnull(strstr(problem.text, "ca-certificates"));
         return;
     }
     options.context = c;

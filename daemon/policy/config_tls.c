@@ -1,0 +1,165 @@
+/* `tls` sections → tls contexts. A section has one for the targets of rules when it is read, so
+ * that its mistakes are told whether it is used or not, and one for proxies when a proxy names it.
+ */
+#include "daemon/policy/config_tree.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/cleanup.h"
+#include "proto/target.h"
+
+#define TLS_1_2 0x0303
+#define TLS_1_3 0x0304
+
+struct tls_entry {
+    const struct section *section; /* of the tree, as are the texts of the settings */
+    struct tls_settings settings;
+    struct tls_context *contexts[TLS_USES];
+};
+
+void config_tls_deinit(struct tls_table *table)
+{
+    for (size_t i = 0; i < table->n; i++)
+        for (unsigned use = 0; use < TLS_USES; use++)
+            tls_context_unref(table->entries[i].contexts[use]);
+    free(TAKE_PTR(table->entries));
+    for (unsigned use = 0; use < TLS_USES; use++)
+        tls_context_unref(table->system[use]);
+}
+
+static bool is_host(const char *text)
+{
+    char name[TARGET_HOST_MAX + 1];
+    size_t n = strlen(text);
+    struct in6_addr ipv6;
+    struct in_addr ipv4;
+    const char *why;
+
+    return host_parse_name(text, n, name, &why) == 0 || host_parse_ipv4(text, n, &ipv4) == 0 ||
+           host_parse_ipv6(text, n, &ipv6) == 0;
+}
+
+static int parse_settings(const struct section *section, struct tls_settings *ret, char *error)
+{
+    const struct value *ca_file = section->keys[KEY_CA_FILE].values;
+    const struct value *version = section->keys[KEY_MIN_VERSION].values;
+    const struct value *name = section->keys[KEY_VERIFY_NAME].values;
+
+    if (ca_file && ca_file->text[0] != '/')
+        return config_refuse(error, &ca_file->place, "'ca-file' takes a path that begins with '/'");
+    if (version && strcmp(version->text, "1.2") != 0 && strcmp(version->text, "1.3") != 0)
+        return config_refuse(error, &version->place,
+                             "'min-version' takes 1.2 or 1.3; '%.60s' is "
+                             "neither",
+                             version->text);
+    if (name && !is_host(name->text))
+        return config_refuse(error, &name->place,
+                             "'verify-name' takes a host name or an address; '%.60s' is neither",
+                             name->text);
+    *ret = (struct tls_settings){
+        .ca_file = ca_file ? ca_file->text : NULL,
+        .min_version = version && strcmp(version->text, "1.3") == 0 ? TLS_1_3 : TLS_1_2,
+        .verify_name = name ? name->text : NULL,
+    };
+    return 0;
+}
+
+/* Where the setting was written; the section itself where it was not. */
+static const struct place *find_place(const struct section *section, enum tls_setting setting)
+{
+    const struct value *value = NULL;
+
+    switch (setting) {
+    case TLS_SETTING_NONE:
+        break;
+    case TLS_SETTING_CA_FILE:
+        value = section->keys[KEY_CA_FILE].values;
+        break;
+    }
+    return value ? &value->place : &section->place;
+}
+
+static int make_context(struct tls_entry *entry, enum tls_use use, char *error)
+{
+    struct tls_problem problem;
+    int r = tls_context_new(&entry->contexts[use], &entry->settings, &problem);
+
+    if (r < 0)
+        return config_refuse(error, find_place(entry->section, problem.setting), "%s",
+                             problem.text);
+    return 0;
+}
+
+static int build_entry(const struct section *section, struct tls_table *table, char *error)
+{
+    struct tls_entry *entry = &table->entries[table->n];
+    int r = parse_settings(section, &entry->settings, error);
+
+    if (r < 0)
+        return r;
+    entry->section = section;
+    table->n++;
+    return make_context(entry, TLS_USE_ORIGIN, error);
+}
+
+int config_build_tls(const struct config_tree *tree, struct tls_table *ret,
+                     char error[CONFIG_ERROR_MAX])
+{
+    ret->entries = calloc(CONFIG_TLS_MAX, sizeof *ret->entries);
+    if (!ret->entries)
+        return config_fail(-ENOMEM, error, "out of memory");
+    for (size_t i = 0; i < tree->n_sections; i++) {
+        const struct section *section = &tree->sections[i];
+        int r;
+
+        if (section->kind != SECTION_TLS)
+            continue;
+        if (ret->n == CONFIG_TLS_MAX)
+            return config_refuse(error, &section->place, "too many tls sections; at most %d",
+                                 CONFIG_TLS_MAX);
+        r = build_entry(section, ret, error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int config_tls_find(struct tls_table *table, const struct value *name, enum tls_use use,
+                    struct tls_context **ret, char error[CONFIG_ERROR_MAX])
+{
+    for (size_t i = 0; i < table->n; i++) {
+        struct tls_entry *entry = &table->entries[i];
+        int r;
+
+        if (strcmp(entry->section->title, name->text) != 0)
+            continue;
+        r = entry->contexts[use] ? 0 : make_context(entry, use, error);
+        if (r == 0)
+            *ret = tls_context_ref(entry->contexts[use]);
+        return r;
+    }
+    return config_refuse(error, &name->place,
+                         "there is no section tls \"%.60s\"; write one, or remove this key",
+                         name->text);
+}
+
+int config_tls_get_system(struct tls_table *table, const struct place *place, enum tls_use use,
+                          struct tls_context **ret, char error[CONFIG_ERROR_MAX])
+{
+    struct tls_settings settings = {.min_version = TLS_1_2};
+    struct tls_problem problem = {0};
+    int r = 0;
+
+    if (!table->system[use])
+        r = tls_context_new(&table->system[use], &settings, &problem);
+    if (r < 0 && !place)
+        return config_fail(r, error, "%s", problem.text);
+    if (r < 0)
+        return config_refuse(error, place,
+                             "%s; install the system's CA certificates, or name a tls section",
+                             problem.text);
+    *ret = tls_context_ref(table->system[use]);
+    return 0;
+}
