@@ -86,6 +86,8 @@ static int load_config(struct daemon *d, struct config **ret, char error[CONFIG_
 
     if (r < 0)
         return r;
+    for (size_t i = 0; i < config->n_warnings; i++)
+        log_warning("%s", config->warnings[i]);
     if (d->n_planned == 0)
         d->n_planned = plan_workers(config);
     r = config_prepare(config, d->stats, d->n_planned);

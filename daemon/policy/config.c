@@ -161,7 +161,7 @@ static int build_rules(const struct config_tree *tree, struct tls_table *table,
 static int build(struct config **ret, const struct config_tree *tree, char *error)
 {
     CLEANUP(config_unrefp) struct config *config = config_new(error);
-    CLEANUP(config_tls_deinit) struct tls_table table = {0};
+    CLEANUP(config_tls_deinit) struct tls_table table = {.config = config};
     int r;
 
     if (!config)
@@ -291,6 +291,9 @@ struct config *config_unref(struct config *config)
         return NULL;
     for (size_t i = 0; i < config->n_rules; i++)
         config_rule_deinit(&config->rules[i]);
+    for (size_t i = 0; i < config->n_warnings; i++)
+        free(config->warnings[i]);
+    free(config->warnings);
     free(config->rules);
     for (size_t i = 0; i < config->n_proxies; i++)
         config_proxy_deinit(&config->proxies[i]);

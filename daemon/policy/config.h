@@ -112,6 +112,8 @@ struct config {
     gid_t metrics_group;       /* (gid_t)-1: none */
     char *nameservers;         /* as resolver_options.servers; NULL: resolv.conf */
     bool needs_cgroup;         /* a rule asks for the client's unit or cgroup */
+    char **warnings;           /* "file:line: sentence", for the log and --check-config */
+    size_t n_warnings;
     struct proxy *proxies;
     size_t n_proxies;
     struct rule *rules;

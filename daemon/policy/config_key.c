@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct key_info {
@@ -67,6 +68,27 @@ int config_fail(int code, char error[CONFIG_ERROR_MAX], const char *format, ...)
     vsnprintf(error, CONFIG_ERROR_MAX, format, args);
     va_end(args);
     return code;
+}
+
+int config_warn(struct config *config, const struct place *place, char error[CONFIG_ERROR_MAX],
+                const char *format, ...)
+{
+    char **warnings =
+        reallocarray(config->warnings, config->n_warnings + 1, sizeof *config->warnings);
+    char sentence[CONFIG_ERROR_MAX];
+    va_list args;
+
+    if (!warnings)
+        return config_fail(-ENOMEM, error, "out of memory");
+    config->warnings = warnings;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    if (asprintf(&warnings[config->n_warnings], "%s:%u: %s", place->file, place->line, sentence) <
+        0)
+        return config_fail(-ENOMEM, error, "out of memory");
+    config->n_warnings++;
+    return 0;
 }
 
 int config_refuse(char error[CONFIG_ERROR_MAX], const struct place *place, const char *format, ...)

@@ -16,6 +16,7 @@
 struct tls_entry {
     const struct section *section; /* of the tree, as are the texts of the settings */
     struct tls_settings settings;
+    char *pins[TLS_PINS_MAX]; /* settings.pins */
     struct tls_context *contexts[TLS_USES];
 };
 
@@ -66,6 +67,68 @@ static int parse_settings(const struct section *section, struct tls_settings *re
     return 0;
 }
 
+/* The last character of a digest in base 64 has two bits to spare, which are zero. */
+static bool is_pin(const char *text)
+{
+    static const char prefix[] = TLS_PIN_PREFIX;
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    if (strncmp(text, prefix, sizeof prefix - 1) != 0)
+        return false;
+    text += sizeof prefix - 1;
+    return strlen(text) == TLS_PIN_LENGTH && strspn(text, letters) == TLS_PIN_LENGTH - 1 &&
+           text[TLS_PIN_LENGTH - 1] == '=' && strchr("AEIMQUYcgkosw048", text[TLS_PIN_LENGTH - 2]);
+}
+
+static int parse_pins(struct tls_entry *entry, char *error)
+{
+    const struct value_list *list = &entry->section->keys[KEY_PIN];
+
+    if (list->n > TLS_PINS_MAX)
+        return config_refuse(error, &list->values[TLS_PINS_MAX].place,
+                             "too many values of 'pin'; at most %d", TLS_PINS_MAX);
+    for (size_t i = 0; i < list->n; i++) {
+        char *text = list->values[i].text;
+
+        if (!is_pin(text))
+            return config_refuse(error, &list->values[i].place,
+                                 "'pin' takes sha256// and the SHA-256 of a public key in base 64, "
+                                 "44 characters; '%.60s' is none",
+                                 text);
+        entry->pins[i] = text + strlen(TLS_PIN_PREFIX);
+    }
+    entry->settings.pins = entry->pins;
+    entry->settings.n_pins = list->n;
+    return 0;
+}
+
+/* What is not verified cannot be verified against something. */
+static int parse_verify(struct tls_entry *entry, struct config *config, char *error)
+{
+    static const enum config_key useless[] = {KEY_CA_FILE, KEY_VERIFY_NAME};
+    const struct value_list *keys = entry->section->keys;
+    const struct value *verify = keys[KEY_VERIFY].values;
+
+    if (!verify || strcmp(verify->text, "on") == 0)
+        return 0;
+    if (strcmp(verify->text, "off") != 0)
+        return config_refuse(error, &verify->place, "'verify' takes on or off; '%.60s' is neither",
+                             verify->text);
+    for (size_t i = 0; i < ARRAY_SIZE(useless); i++)
+        if (keys[useless[i]].n > 0)
+            return config_refuse(error, &keys[useless[i]].values->place,
+                                 "'%s' means nothing where 'verify' is off; remove one of them",
+                                 config_key_name(useless[i]));
+    entry->settings.is_verify_off = true;
+    return config_warn(config, &verify->place, error,
+                       keys[KEY_PIN].n > 0
+                           ? "certificates are not verified but for their pins, because 'verify' "
+                             "is off"
+                           : "certificates are not verified, because 'verify' is off: whoever is "
+                             "on the way can be the other end; use ca-file or pin");
+}
+
 /* Where the setting was written; the section itself where it was not. */
 static const struct place *find_place(const struct section *section, enum tls_setting setting)
 {
@@ -97,10 +160,14 @@ static int build_entry(const struct section *section, struct tls_table *table, c
     struct tls_entry *entry = &table->entries[table->n];
     int r = parse_settings(section, &entry->settings, error);
 
-    if (r < 0)
-        return r;
     entry->section = section;
     table->n++;
+    if (r == 0)
+        r = parse_pins(entry, error);
+    if (r == 0)
+        r = parse_verify(entry, table->config, error);
+    if (r < 0)
+        return r;
     return make_context(entry, TLS_USE_ORIGIN, error);
 }
 

@@ -46,8 +46,8 @@ enum config_form {
     X(VERIFY_NAME, "verify-name", FORM_ONE)                                                        \
     X(CERTIFICATE, "certificate", FORM_LATER)                                                      \
     X(KEY, "key", FORM_LATER)                                                                      \
-    X(PIN, "pin", FORM_LATER)                                                                      \
-    X(VERIFY, "verify", FORM_LATER)                                                                \
+    X(PIN, "pin", FORM_LIST)                                                                       \
+    X(VERIFY, "verify", FORM_ONE)                                                                  \
     X(VERIFY_URI, "verify-uri", FORM_LATER)
 
 #define CONFIG_PROXY_KEYS(X)                                                                       \
@@ -117,6 +117,10 @@ int config_refuse(char error[CONFIG_ERROR_MAX], const struct place *place, const
 /* The same without a place. */
 int config_fail(int code, char error[CONFIG_ERROR_MAX], const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Adds "file:line: sentence" to the configuration's warnings. Returns 0 or -ENOMEM. */
+int config_warn(struct config *config, const struct place *place, char error[CONFIG_ERROR_MAX],
+                const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 struct value {
     struct place place;
@@ -221,6 +225,7 @@ enum tls_use {
 
 /* The `tls` sections while a configuration is built. */
 struct tls_table {
+    struct config *config; /* gets the warnings */
     struct tls_entry *entries;
     size_t n;
     struct tls_context *system[TLS_USES]; /* for who names no section; made when first needed */

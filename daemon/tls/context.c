@@ -163,6 +163,7 @@ static bool set_options(SSL_CTX *ctx, int min_version)
     SSL_CTX_set_read_ahead(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, tls_verify_remember);
+    SSL_CTX_set_cert_verify_callback(ctx, tls_trust_verify, NULL);
     SSL_CTX_set_verify_depth(ctx, TLS_CHAIN_DEPTH_MAX);
     tls_bio_watch(ctx);
     /* The system's openssl.cnf may ask for more, never for less. */
@@ -186,6 +187,12 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
         if (!c->verify_name)
             return -ENOMEM;
     }
+    c->is_verify_off = settings->is_verify_off;
+    assert(settings->n_pins <= TLS_PINS_MAX);
+    for (; c->n_pins < settings->n_pins; c->n_pins++) {
+        assert(strlen(settings->pins[c->n_pins]) == TLS_PIN_LENGTH);
+        memcpy(c->pins[c->n_pins], settings->pins[c->n_pins], TLS_PIN_LENGTH + 1);
+    }
     c->bio_method = tls_bio_method_new();
     c->ssl_ctx = SSL_CTX_new(TLS_client_method());
     if (!c->bio_method || !c->ssl_ctx)
@@ -193,6 +200,8 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
     c->min_version = choose_min_version(c->ssl_ctx, settings->min_version);
     if (!set_options(c->ssl_ctx, c->min_version))
         return -EINVAL;
+    if (c->is_verify_off)
+        return 0;
     store = SSL_CTX_get_cert_store(c->ssl_ctx);
     return settings->ca_file ? load_bundle(store, settings->ca_file, problem)
                              : load_system_bundle(store, problem);

@@ -13,6 +13,9 @@ struct tls_context {
     BIO_METHOD *bio_method; /* moves bytes between an SSL and its session's queues */
     char *verify_name;      /* NULL: none */
     int min_version;
+    bool is_verify_off;
+    char pins[TLS_PINS_MAX][TLS_PIN_LENGTH + 1];
+    size_t n_pins;
 };
 
 struct tls_session {
@@ -60,6 +63,9 @@ const char *tls_identity_check(const struct tls_session *s);
 int tls_verify_remember(int is_ok, X509_STORE_CTX *store);
 /* The failure for the certificate remembered. */
 void tls_verify_explain(const struct tls_session *s, struct failure *ret);
+
+/* trust.c: the certificate verification of a context's sessions. */
+int tls_trust_verify(X509_STORE_CTX *store, void *context);
 
 /* fault.c: makes the failure from OpenSSL's error queue and what the session has seen. */
 void tls_fault_explain(const struct tls_session *s, struct failure *ret);

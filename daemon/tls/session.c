@@ -75,7 +75,8 @@ static void fail(struct tls_session *s)
     if (s->is_failed)
         return;
     s->is_failed = true;
-    tls_fault_explain(s, &s->failure);
+    if (s->failure.code == ERROR_NONE) /* trust.c may have said it */
+        tls_fault_explain(s, &s->failure);
     ERR_clear_error();
 }
 

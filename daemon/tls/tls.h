@@ -24,6 +24,9 @@
 #define TLS_CHAIN_DEPTH_MAX 10           /* issuers between the certificate and a root */
 #define TLS_NAME_MAX        253          /* DNS name, RFC 1035, 2.3.4, as text */
 #define TLS_FIRST_MAX       64           /* bytes of an answer that is not TLS, for the error */
+#define TLS_PIN_PREFIX      "sha256//"
+#define TLS_PIN_LENGTH      44 /* of what follows: a SHA-256 in base 64 */
+#define TLS_PINS_MAX        16
 #define TLS_PROBLEM_MAX     255
 #define TLS_CA_FILE_MAX     (16 * 1024 * 1024)
 
@@ -32,6 +35,9 @@ struct tls_settings {
     char *ca_file;   /* PEM bundle, instead of the system's trust store, which is its bundle file */
     int min_version; /* 0x0303 or 0x0304; 0: 0x0303 */
     char *verify_name; /* host name or address (proto/target.h) to verify instead of the target's */
+    bool is_verify_off; /* any certificate will do; the pins hold all the same */
+    char **pins; /* without the prefix: the leaf's SubjectPublicKeyInfo must have one; none: any */
+    size_t n_pins; /* at most TLS_PINS_MAX */
 };
 
 struct tls_context;

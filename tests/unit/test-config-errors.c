@@ -10,6 +10,11 @@
 #define RATE                                                                                       \
     "4: 'max-rate' takes 1 to 1000000 a second, minute or hour, like \"100/s\", \"30/min\" or "    \
     "\"5/h\"; "
+#define TLS(body) "tls \"a\" {\n" body "\n}\n"
+#define PIN_TAKES                                                                                  \
+    ": 'pin' takes sha256// and the SHA-256 of a public key in base 64, 44 characters; "
+#define PIN            "2" PIN_TAKES
+#define DIGEST         "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuF" /* all but the last two characters */
 #define ALLOW(pattern) "rule \"a\" {\n client = \"uid:1\"\n allow = " pattern "\n}\n"
 #define CLIENT(client) "rule \"a\" {\n client = " client "\n allow = \"tcp://h:1\"\n}\n"
 
@@ -86,9 +91,6 @@ static const struct {
     {RULE("warm = \"x\""), "4: 'warm' is not supported by this version; remove it"},
     {"tls \"a\" {\n certificate = \"x\"\n}", "2: 'certificate' is not supported by this version; "
                                              "remove it"},
-    {"tls \"a\" {\n verify = \"off\"\n}",
-     "2: 'verify' is not supported by this version; remove it"},
-    {"tls \"a\" {\n pin = \"x\"\n}", "2: 'pin' is not supported by this version; remove it"},
     /* values outside of sections */
     {"workers = many",
      "1: 'workers' takes a number of 0 to 256, without leading zeros or sign; 'many' "
@@ -319,6 +321,23 @@ static const struct {
     {RULE("idle-timeout = \"1d\""),
      "4: 'idle-timeout' takes a time like 30, 30s, 5m or 1h, at most a "
      "year, without leading zeros or sign; '1d' is none"},
+    {TLS("verify = no"), "2: 'verify' takes on or off; 'no' is neither"},
+    {TLS("verify = off\nca-file = \"/dev/null\""),
+     "3: 'ca-file' means nothing where 'verify' is off; remove one of them"},
+    {TLS("verify-name = h\nverify = off"),
+     "2: 'verify-name' means nothing where 'verify' is off; remove one of them"},
+    {TLS("pin = \"x\""), PIN "'x' is none"},
+    {TLS("pin = \"\""), PIN "'' is none"},
+    {TLS("pin = \"sha256//\""), PIN "'sha256//' is none"},
+    {TLS("pin = \"sha1//" DIGEST "U=\""), PIN "'sha1//" DIGEST "U=' is none"},
+    {TLS("pin = \"" DIGEST "U=\""), PIN "'" DIGEST "U=' is none"},
+    {TLS("pin = \"sha256//" DIGEST "U\""), PIN "'sha256//" DIGEST "U' is none"},
+    {TLS("pin = \"sha256//" DIGEST "UU\""), PIN "'sha256//" DIGEST "UU' is none"},
+    {TLS("pin = \"sha256//" DIGEST "U==\""), PIN "'sha256//" DIGEST "U==' is none"},
+    {TLS("pin = \"sha256//" DIGEST "V=\""), PIN "'sha256//" DIGEST "V=' is none"},
+    {TLS("pin = \"sha256//" DIGEST "_=\""), PIN "'sha256//" DIGEST "_=' is none"},
+    {TLS("pin = { \"sha256//" DIGEST "U=\",\n\"sha256//x\" }"),
+     "3" PIN_TAKES "'sha256//x' is none"},
     {RULE("max-rate = 100"), RATE "'100' is none"},
     {RULE("max-rate = \"0/s\""), RATE "'0/s' is none"},
     {RULE("max-rate = \"010/s\""), RATE "'010/s' is none"},

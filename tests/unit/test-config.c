@@ -500,6 +500,22 @@ START_TEST(test_manual)
 }
 END_TEST
 
+/* What is no mistake, but should not go unnoticed. */
+START_TEST(test_warnings)
+{
+    struct config *config = parse("tls a { pin = \"" TLS_PIN_PREFIX
+                                  "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"\n verify = off }"
+                                  "\ntls b { verify = on }\ntls c {\n verify = off }");
+
+    ck_assert_uint_eq(config->n_warnings, 2);
+    ck_assert_str_eq(config->warnings[0], "c:2: certificates are not verified but for their pins, "
+                                          "because 'verify' is off");
+    ck_assert_ptr_nonnull(strstr(config->warnings[1], "c:5: certificates are not verified, because "
+                                                      "'verify' is off: "));
+    config_unref(config);
+}
+END_TEST
+
 static void make_scratch(void)
 {
     const char *base = getenv("TMPDIR");
@@ -536,6 +552,7 @@ int main(void)
     tcase_add_test(values, test_sources);
     tcase_add_test(values, test_lines);
     tcase_add_test(values, test_builtin);
+    tcase_add_test(values, test_warnings);
     tcase_add_test(values, test_manual_keys);
     tcase_add_checked_fixture(files, make_scratch, remove_scratch);
     tcase_add_test(files, test_manual);

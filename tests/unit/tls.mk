@@ -11,7 +11,8 @@ libtesttls_la_LIBADD = libtestcerts.la $(OPENSSL_LIBS)
 TLS_TEST_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
 TLS_TEST_LIBS = libtesttls.la libdaemon.la $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test-tls tests/unit/test-tls-broken tests/unit/test-tls-context \
-	tests/unit/test-tls-data tests/unit/test-tls-messages tests/unit/test-tls-verify
+	tests/unit/test-tls-data tests/unit/test-tls-messages tests/unit/test-tls-trust \
+	tests/unit/test-tls-verify
 tests_unit_test_tls_SOURCES = tests/unit/test-tls.c
 tests_unit_test_tls_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_LDADD = $(TLS_TEST_LIBS)
@@ -27,6 +28,9 @@ tests_unit_test_tls_data_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_messages_SOURCES = tests/unit/test-tls-messages.c
 tests_unit_test_tls_messages_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_messages_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_trust_SOURCES = tests/unit/test-tls-trust.c
+tests_unit_test_tls_trust_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_trust_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_verify_SOURCES = tests/unit/test-tls-verify.c
 tests_unit_test_tls_verify_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_verify_LDADD = $(TLS_TEST_LIBS)
