@@ -13,6 +13,9 @@
 #define TLS_1_2 0x0303
 #define TLS_1_3 0x0304
 
+#define SPIFFE_ID_MAX     2048
+#define SPIFFE_DOMAIN_MAX 255
+
 struct tls_entry {
     const struct section *section; /* of the tree, as are the texts of the settings */
     struct tls_settings settings;
@@ -103,10 +106,51 @@ static int parse_pins(struct tls_entry *entry, char *error)
     return 0;
 }
 
+/* SPIFFE-ID, 2, for one who serves: with a path. */
+static bool is_spiffe_id(const char *text)
+{
+    static const char domain[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_";
+    static const char segment[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+    size_t n;
+
+    if (strlen(text) > SPIFFE_ID_MAX || strncmp(text, "spiffe://", 9) != 0)
+        return false;
+    text += 9;
+    n = strspn(text, domain);
+    if (n == 0 || n > SPIFFE_DOMAIN_MAX || text[n] != '/')
+        return false;
+    for (text += n; *text == '/'; text += n) {
+        text++;
+        n = strspn(text, segment);
+        if (n == 0 || (n == 1 && text[0] == '.') || (n == 2 && strncmp(text, "..", 2) == 0))
+            return false;
+    }
+    return *text == '\0';
+}
+
+static int parse_uri(struct tls_entry *entry, char *error)
+{
+    const struct value *uri = entry->section->keys[KEY_VERIFY_URI].values;
+
+    if (!uri)
+        return 0;
+    if (!is_spiffe_id(uri->text))
+        return config_refuse(error, &uri->place,
+                             "'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+                             "'%.60s' is none",
+                             uri->text);
+    if (entry->settings.verify_name)
+        return config_refuse(error, &uri->place,
+                             "'verify-uri' and 'verify-name' exclude each other; remove one");
+    entry->settings.verify_uri = uri->text;
+    return 0;
+}
+
 /* What is not verified cannot be verified against something. */
 static int parse_verify(struct tls_entry *entry, struct config *config, char *error)
 {
-    static const enum config_key useless[] = {KEY_CA_FILE, KEY_VERIFY_NAME};
+    static const enum config_key useless[] = {KEY_CA_FILE, KEY_VERIFY_NAME, KEY_VERIFY_URI};
     const struct value_list *keys = entry->section->keys;
     const struct value *verify = keys[KEY_VERIFY].values;
 
@@ -162,6 +206,8 @@ static int build_entry(const struct section *section, struct tls_table *table, c
 
     entry->section = section;
     table->n++;
+    if (r == 0)
+        r = parse_uri(entry, error);
     if (r == 0)
         r = parse_pins(entry, error);
     if (r == 0)

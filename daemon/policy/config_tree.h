@@ -48,7 +48,7 @@ enum config_form {
     X(KEY, "key", FORM_LATER)                                                                      \
     X(PIN, "pin", FORM_LIST)                                                                       \
     X(VERIFY, "verify", FORM_ONE)                                                                  \
-    X(VERIFY_URI, "verify-uri", FORM_LATER)
+    X(VERIFY_URI, "verify-uri", FORM_ONE)
 
 #define CONFIG_PROXY_KEYS(X)                                                                       \
     X(URL, "url", FORM_ONE)                                                                        \

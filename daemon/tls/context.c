@@ -182,11 +182,12 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
 {
     X509_STORE *store;
 
-    if (settings->verify_name) {
+    if (settings->verify_name)
         c->verify_name = strdup(settings->verify_name);
-        if (!c->verify_name)
-            return -ENOMEM;
-    }
+    if (settings->verify_uri)
+        c->verify_uri = strdup(settings->verify_uri);
+    if (!c->verify_name != !settings->verify_name || !c->verify_uri != !settings->verify_uri)
+        return -ENOMEM;
     c->is_verify_off = settings->is_verify_off;
     assert(settings->n_pins <= TLS_PINS_MAX);
     for (; c->n_pins < settings->n_pins; c->n_pins++) {
@@ -239,6 +240,7 @@ int tls_context_new(struct tls_context **ret, const struct tls_settings *setting
            settings->min_version == TLS1_3_VERSION);
     /* OpenSSL would take it as a pattern for all subdomains. */
     assert(!settings->verify_name || settings->verify_name[0] != '.');
+    assert(!settings->verify_name || !settings->verify_uri);
     *ret_problem = (struct tls_problem){0};
     ERR_clear_error();
     if (c) {
@@ -270,6 +272,7 @@ struct tls_context *tls_context_unref(struct tls_context *context)
         SSL_CTX_free(context->ssl_ctx);
         BIO_meth_free(context->bio_method);
         free(context->verify_name);
+        free(context->verify_uri);
         free(context);
     }
     return NULL;

@@ -30,6 +30,13 @@ static int expect_name(struct tls_session *s, const char *name)
     return X509_VERIFY_PARAM_set1_host(param, name, 0) ? 0 : -ENOMEM;
 }
 
+/* Seen to by spiffe.c. */
+static int expect_uri(struct tls_session *s, const char *uri)
+{
+    s->expected = strdup(uri);
+    return s->expected ? 0 : -ENOMEM;
+}
+
 static int copy_name(const char *name, char **ret)
 {
     size_t n = strlen(name);
@@ -88,7 +95,7 @@ static int offer_alpn(struct tls_session *s, const struct tls_params *params)
     return SSL_set_alpn_protos(s->ssl, s->alpn_wire, (unsigned)n) == 0 ? 0 : -ENOMEM;
 }
 
-int tls_identity_apply(struct tls_session *s, const struct tls_params *params)
+static int apply_name(struct tls_session *s, const struct tls_params *params)
 {
     CLEANUP(freep) char *host = NULL;
     int r;
@@ -98,12 +105,19 @@ int tls_identity_apply(struct tls_session *s, const struct tls_params *params)
         return r;
     if (!is_address(host) && !SSL_set_tlsext_host_name(s->ssl, host))
         return -EINVAL;
+    if (s->context->verify_uri)
+        return expect_uri(s, s->context->verify_uri);
     if (s->context->verify_name)
         r = copy_name(s->context->verify_name, &s->expected);
     else
         s->expected = TAKE_PTR(host);
-    if (r >= 0)
-        r = expect_name(s, s->expected);
+    return r < 0 ? r : expect_name(s, s->expected);
+}
+
+int tls_identity_apply(struct tls_session *s, const struct tls_params *params)
+{
+    int r = apply_name(s, params);
+
     if (r >= 0)
         r = offer_alpn(s, params);
     return r;

@@ -12,6 +12,7 @@ struct tls_context {
     SSL_CTX *ssl_ctx;
     BIO_METHOD *bio_method; /* moves bytes between an SSL and its session's queues */
     char *verify_name;      /* NULL: none */
+    char *verify_uri;       /* NULL: none */
     int min_version;
     bool is_verify_off;
     char pins[TLS_PINS_MAX][TLS_PIN_LENGTH + 1];
@@ -66,6 +67,10 @@ void tls_verify_explain(const struct tls_session *s, struct failure *ret);
 
 /* trust.c: the certificate verification of a context's sessions. */
 int tls_trust_verify(X509_STORE_CTX *store, void *context);
+
+/* spiffe.c: whether the leaf is an X.509-SVID for the ID that is expected; else the failure is set.
+ */
+bool tls_spiffe_check(struct tls_session *s, X509 *leaf);
 
 /* fault.c: makes the failure from OpenSSL's error queue and what the session has seen. */
 void tls_fault_explain(const struct tls_session *s, struct failure *ret);

@@ -7,5 +7,6 @@ libdaemon_la_SOURCES += \
 	daemon/tls/internal.h \
 	daemon/tls/queue.c daemon/tls/queue.h \
 	daemon/tls/session.c daemon/tls/tls.h \
+	daemon/tls/spiffe.c \
 	daemon/tls/trust.c \
 	daemon/tls/verify.c

@@ -35,6 +35,7 @@ struct tls_settings {
     char *ca_file;   /* PEM bundle, instead of the system's trust store, which is its bundle file */
     int min_version; /* 0x0303 or 0x0304; 0: 0x0303 */
     char *verify_name; /* host name or address (proto/target.h) to verify instead of the target's */
+    char *verify_uri;  /* SPIFFE ID to verify instead of any name; not together with verify_name */
     bool is_verify_off; /* any certificate will do; the pins hold all the same */
     char **pins; /* without the prefix: the leaf's SubjectPublicKeyInfo must have one; none: any */
     size_t n_pins; /* at most TLS_PINS_MAX */

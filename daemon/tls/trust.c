@@ -55,7 +55,7 @@ int tls_trust_verify(X509_STORE_CTX *store, void *context)
     (void)context;
     if (!s->context->is_verify_off && X509_verify_cert(store) <= 0)
         return 0;
-    if (check_pins(s, leaf))
+    if ((!s->context->verify_uri || tls_spiffe_check(s, leaf)) && check_pins(s, leaf))
         return 1;
     X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
     return 0;

@@ -326,6 +326,58 @@ static const struct {
      "3: 'ca-file' means nothing where 'verify' is off; remove one of them"},
     {TLS("verify-name = h\nverify = off"),
      "2: 'verify-name' means nothing where 'verify' is off; remove one of them"},
+    {TLS("verify-uri = \"\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; '' is none"},
+    {TLS("verify-uri = \"spiffe://\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; 'spiffe://' is none"},
+    {TLS("verify-uri = \"spiffe://example.org\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; 'spiffe://example.org' "
+     "is none"},
+    {TLS("verify-uri = \"spiffe://example.org/\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org/' is none"},
+    {TLS("verify-uri = \"spiffe:///a\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; 'spiffe:///a' is none"},
+    {TLS("verify-uri = \"spiffe://Example.org/a\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://Example.org/a' is none"},
+    {TLS("verify-uri = \"spiffe://example.org/a/\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org/a/' is none"},
+    {TLS("verify-uri = \"spiffe://example.org//a\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org//a' is none"},
+    {TLS("verify-uri = \"spiffe://example.org/./a\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org/./a' is none"},
+    {TLS("verify-uri = \"spiffe://example.org/a/..\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org/a/..' is none"},
+    {TLS("verify-uri = \"spiffe://example.org:443/a\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org:443/a' is none"},
+    {TLS("verify-uri = \"spiffe://u@example.org/a\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://u@example.org/a' is none"},
+    {TLS("verify-uri = \"spiffe://example.org/a?b\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org/a?b' is none"},
+    {TLS("verify-uri = \"spiffe://example.org/a#b\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org/a#b' is none"},
+    {TLS("verify-uri = \"spiffe://example.org/%61\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'spiffe://example.org/%61' is none"},
+    {TLS("verify-uri = \"SPIFFE://example.org/a\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'SPIFFE://example.org/a' is none"},
+    {TLS("verify-uri = \"https://example.org/a\""),
+     "2: 'verify-uri' takes a SPIFFE ID, like spiffe://example.org/billing; "
+     "'https://example.org/a' is none"},
+    {TLS("verify-name = h\nverify-uri = \"spiffe://d/a\""),
+     "3: 'verify-uri' and 'verify-name' exclude each other; remove one"},
+    {TLS("verify = off\nverify-uri = \"spiffe://d/a\""),
+     "3: 'verify-uri' means nothing where 'verify' is off; remove one of them"},
     {TLS("pin = \"x\""), PIN "'x' is none"},
     {TLS("pin = \"\""), PIN "'' is none"},
     {TLS("pin = \"sha256//\""), PIN "'sha256//' is none"},

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/tls-pair.h"
@@ -124,8 +125,68 @@ START_TEST(verify_off_is_not_anonymous)
 }
 END_TEST
 
+#define ID "spiffe://example.org/a"
+
+static const struct {
+    const char *names;
+    const char *expected;
+    enum error_code code;
+    const char *detail;
+    const char *usage;
+    bool is_ca;
+} ids[] = {
+    {"URI:" ID, ID, ERROR_NONE, NULL, NULL, false},
+    {"DNS:elsewhere,URI:" ID ",IP:192.0.2.1", ID, ERROR_NONE, NULL, "digitalSignature", false},
+    {"URI:" ID, ID "b", ERROR_CERT_WRONG_NAME, "not for " ID "b, but for " ID, NULL, false},
+    {"URI:" ID "b", ID, ERROR_CERT_WRONG_NAME, "not for " ID ", but for " ID "b", NULL, false},
+    {"URI:spiffe://example.org/A", ID, ERROR_CERT_WRONG_NAME, "but for", NULL, false},
+    {"URI:spiffe://example.com/a", ID, ERROR_CERT_WRONG_NAME, "but for", NULL, false},
+    {"URI:" ID ",URI:spiffe://example.org/b", ID, ERROR_CERT_WRONG_NAME, "several URIs", NULL,
+     false},
+    {"URI:https://example.org,URI:" ID, ID, ERROR_CERT_WRONG_NAME, "several URIs", NULL, false},
+    {"URI:" ID ",URI:" ID, ID, ERROR_CERT_WRONG_NAME, "several URIs", NULL, false},
+    {"DNS:localhost", ID, ERROR_CERT_WRONG_NAME, "no URI", NULL, false},
+    {"DNS:spiffe.example.org", ID, ERROR_CERT_WRONG_NAME, "no URI", NULL, false},
+    {NULL, ID, ERROR_CERT_WRONG_NAME, "no URI", NULL, false},
+    {"URI:" ID, ID, ERROR_CERT_BAD_PURPOSE, "may sign", "digitalSignature,cRLSign", false},
+    {"URI:" ID, ID, ERROR_CERT_BAD_PURPOSE, "may sign", "digitalSignature,keyCertSign", true},
+    /* The ID stands for the name; without the key a URI says nothing. */
+    {"URI:" ID, NULL, ERROR_CERT_WRONG_NAME, "not for localhost", NULL, false},
+};
+
+START_TEST(verify_uri)
+{
+    const struct certs_pair *ca = certs_matrix_ca(pair_matrix);
+    struct certs_spec spec = {.common_name = "leaf",
+                              .names = ids[_i].names,
+                              .usage = ids[_i].usage,
+                              .is_ca = ids[_i].is_ca};
+    struct certs_pair *leaf = certs_new(&spec, ca);
+    struct certs_case c = {.name = "spiffe", .chain = {leaf}, .n_chain = 1};
+    char *expected = ids[_i].expected ? strdup(ids[_i].expected) : NULL;
+    struct tls_context *context =
+        pair_context_new(&ca, 1, (struct tls_settings){.verify_uri = expected});
+    struct pair_options options = {.server = &c, .context = context};
+    struct pair p;
+
+    free(expected); /* the context has a copy */
+    pair_init(&p, &options);
+    if (ids[_i].code == ERROR_NONE) {
+        ck_assert_msg(pair_run(&p) == TLS_DONE, "%s", p.failure.detail);
+        ck_assert_str_eq(SSL_get_servername(p.server, TLSEXT_NAMETYPE_host_name), "localhost");
+    } else {
+        ck_assert_int_eq(pair_run(&p), TLS_FAILED);
+        pair_check_failure(&p.failure, ids[_i].code, ids[_i].detail);
+    }
+    pair_deinit(&p);
+    tls_context_unref(context);
+    certs_free(leaf);
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
+    tcase_add_loop_test(tcase, verify_uri, 0, sizeof ids / sizeof ids[0]);
     tcase_add_test(tcase, pins);
     tcase_add_test(tcase, pins_besides);
     tcase_add_test(tcase, verify_off);
