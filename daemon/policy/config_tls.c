@@ -19,7 +19,8 @@
 struct tls_entry {
     const struct section *section; /* of the tree, as are the texts of the settings */
     struct tls_settings settings;
-    char *pins[TLS_PINS_MAX]; /* settings.pins */
+    char *pins[TLS_PINS_MAX];       /* settings.pins */
+    char *ciphers[TLS_CIPHERS_MAX]; /* settings.ciphers */
     struct tls_context *contexts[TLS_USES];
 };
 
@@ -106,6 +107,21 @@ static int parse_pins(struct tls_entry *entry, char *error)
     return 0;
 }
 
+/* OpenSSL knows which there are. */
+static int parse_ciphers(struct tls_entry *entry, char *error)
+{
+    const struct value_list *list = &entry->section->keys[KEY_CIPHERS];
+
+    if (list->n > TLS_CIPHERS_MAX)
+        return config_refuse(error, &list->values[TLS_CIPHERS_MAX].place,
+                             "too many values of 'ciphers'; at most %d", TLS_CIPHERS_MAX);
+    for (size_t i = 0; i < list->n; i++)
+        entry->ciphers[i] = list->values[i].text;
+    entry->settings.ciphers = entry->ciphers;
+    entry->settings.n_ciphers = list->n;
+    return 0;
+}
+
 /* SPIFFE-ID, 2, for one who serves: with a path. */
 static bool is_spiffe_id(const char *text)
 {
@@ -174,15 +190,19 @@ static int parse_verify(struct tls_entry *entry, struct config *config, char *er
 }
 
 /* Where the setting was written; the section itself where it was not. */
-static const struct place *find_place(const struct section *section, enum tls_setting setting)
+static const struct place *find_place(const struct section *section,
+                                      const struct tls_problem *problem)
 {
     const struct value *value = NULL;
 
-    switch (setting) {
+    switch (problem->setting) {
     case TLS_SETTING_NONE:
         break;
     case TLS_SETTING_CA_FILE:
         value = section->keys[KEY_CA_FILE].values;
+        break;
+    case TLS_SETTING_CIPHERS:
+        value = &section->keys[KEY_CIPHERS].values[problem->index];
         break;
     }
     return value ? &value->place : &section->place;
@@ -194,8 +214,7 @@ static int make_context(struct tls_entry *entry, enum tls_use use, char *error)
     int r = tls_context_new(&entry->contexts[use], &entry->settings, &problem);
 
     if (r < 0)
-        return config_refuse(error, find_place(entry->section, problem.setting), "%s",
-                             problem.text);
+        return config_refuse(error, find_place(entry->section, &problem), "%s", problem.text);
     return 0;
 }
 
@@ -206,6 +225,8 @@ static int build_entry(const struct section *section, struct tls_table *table, c
 
     entry->section = section;
     table->n++;
+    if (r == 0)
+        r = parse_ciphers(entry, error);
     if (r == 0)
         r = parse_uri(entry, error);
     if (r == 0)

@@ -181,6 +181,7 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
                 struct tls_problem *problem)
 {
     X509_STORE *store;
+    int r;
 
     if (settings->verify_name)
         c->verify_name = strdup(settings->verify_name);
@@ -201,8 +202,9 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
     c->min_version = choose_min_version(c->ssl_ctx, settings->min_version);
     if (!set_options(c->ssl_ctx, c->min_version))
         return -EINVAL;
-    if (c->is_verify_off)
-        return 0;
+    r = tls_ciphers_set(c, settings, problem);
+    if (r < 0 || c->is_verify_off)
+        return r;
     store = SSL_CTX_get_cert_store(c->ssl_ctx);
     return settings->ca_file ? load_bundle(store, settings->ca_file, problem)
                              : load_system_bundle(store, problem);

@@ -55,6 +55,10 @@ struct tls_session {
 int tls_problem_set(struct tls_problem *problem, enum tls_setting setting, int r,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* ciphers.c: offers what the settings name, and the versions of TLS that these are for. */
+int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
+                    struct tls_problem *problem);
+
 /* identity.c: the name, SNI and ALPN of a new session. 0, -EINVAL or -ENOMEM. */
 int tls_identity_apply(struct tls_session *s, const struct tls_params *params);
 /* After the handshake: NULL, or what is wrong with the peer all the same. */

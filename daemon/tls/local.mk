@@ -1,5 +1,6 @@
 libdaemon_la_SOURCES += \
 	daemon/tls/bio.c daemon/tls/bio.h \
+	daemon/tls/ciphers.c \
 	daemon/tls/context.c \
 	daemon/tls/fault.c \
 	daemon/tls/hash.c daemon/tls/hash.h \

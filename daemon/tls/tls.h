@@ -27,6 +27,7 @@
 #define TLS_PIN_PREFIX      "sha256//"
 #define TLS_PIN_LENGTH      44 /* of what follows: a SHA-256 in base 64 */
 #define TLS_PINS_MAX        16
+#define TLS_CIPHERS_MAX     64
 #define TLS_PROBLEM_MAX     255
 #define TLS_CA_FILE_MAX     (16 * 1024 * 1024)
 
@@ -34,6 +35,8 @@
 struct tls_settings {
     char *ca_file;   /* PEM bundle, instead of the system's trust store, which is its bundle file */
     int min_version; /* 0x0303 or 0x0304; 0: 0x0303 */
+    char **ciphers;  /* names, OpenSSL's or IANA's, in this order and no others; none: the usual */
+    size_t n_ciphers;  /* at most TLS_CIPHERS_MAX */
     char *verify_name; /* host name or address (proto/target.h) to verify instead of the target's */
     char *verify_uri;  /* SPIFFE ID to verify instead of any name; not together with verify_name */
     bool is_verify_off; /* any certificate will do; the pins hold all the same */
@@ -47,10 +50,12 @@ struct tls_context;
 enum tls_setting {
     TLS_SETTING_NONE, /* none of them in particular */
     TLS_SETTING_CA_FILE,
+    TLS_SETTING_CIPHERS,
 };
 
 struct tls_problem {
     enum tls_setting setting;
+    size_t index; /* of the value in a list */
     char text[TLS_PROBLEM_MAX + 1];
 };
 

@@ -30,6 +30,18 @@ START_TEST(test_bad_ca_file)
 }
 END_TEST
 
+START_TEST(test_bad_cipher)
+{
+    static const char text[] = "tls \"a\" {\n ciphers = { TLS_AES_256_GCM_SHA384,\n"
+                               "  eNULL } }";
+    struct config *config = NULL;
+    char error[CONFIG_ERROR_MAX] = "";
+
+    ck_assert_int_eq(config_parse(&config, "c", text, sizeof text - 1, error), -EINVAL);
+    ck_assert_msg(strstr(error, "c:3: OpenSSL knows no cipher 'eNULL'; ") == error, "%s", error);
+}
+END_TEST
+
 START_TEST(test_contexts)
 {
     static const char text[] = "tls a { ca-file = \"" SYSTEM_BUNDLE "\" min-version = 1.3 }\n"
@@ -70,6 +82,7 @@ int main(void)
     }
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, test_bad_ca_file);
+    tcase_add_test(tcase, test_bad_cipher);
     tcase_add_test(tcase, test_contexts);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

@@ -1,0 +1,139 @@
+/* The ciphers that a section names. A name is that of one cipher, never an expression of OpenSSL's,
+ * which could mean anything ("ALL", "@SECLEVEL=0"). What is not named is not offered: where no name
+ * is for TLS 1.3, neither is TLS 1.3, and likewise for TLS 1.2.
+ *
+ * Refused is what a section cannot mean: no encryption, no certificate of the server, less than 128
+ * bits. Finite-field DH is, for the reason given in context.c. */
+#include <assert.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <string.h>
+
+#include "daemon/tls/internal.h"
+#include "proto/cleanup.h"
+
+#define BITS_MIN 128
+
+#define EVERYTHING "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
+#define EVERY_SUITE                                                                                \
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:"                  \
+    "TLS_AES_128_CCM_SHA256:TLS_AES_128_CCM_8_SHA256"
+
+#define NAME_MAX_BYTES 64                                     /* OpenSSL's longest have 30 */
+#define LIST_SIZE      (TLS_CIPHERS_MAX * NAME_MAX_BYTES + 1) /* with a ':' or the NUL each */
+
+/* For TLS 1.3 and for TLS 1.2, in OpenSSL's names. */
+struct lists {
+    char suites[LIST_SIZE];
+    char ciphers[LIST_SIZE];
+};
+
+static void ctx_freep(SSL_CTX **ctx)
+{
+    SSL_CTX_free(*ctx);
+}
+
+static const SSL_CIPHER *find(SSL_CTX *known, const char *name)
+{
+    const STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(known);
+
+    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(ciphers, i);
+        const char *standard = SSL_CIPHER_standard_name(cipher);
+
+        if (strcmp(SSL_CIPHER_get_name(cipher), name) == 0 ||
+            (standard && strcmp(standard, name) == 0))
+            return cipher;
+    }
+    return NULL;
+}
+
+static bool is_suite(const SSL_CIPHER *cipher)
+{
+    return strcmp(SSL_CIPHER_get_version(cipher), "TLSv1.3") == 0;
+}
+
+static bool is_acceptable(const SSL_CIPHER *cipher)
+{
+    int exchange = SSL_CIPHER_get_kx_nid(cipher);
+    int proof = SSL_CIPHER_get_auth_nid(cipher);
+
+    if (SSL_CIPHER_get_cipher_nid(cipher) == NID_undef ||
+        SSL_CIPHER_get_bits(cipher, NULL) < BITS_MIN)
+        return false;
+    return is_suite(cipher) || ((exchange == NID_kx_ecdhe || exchange == NID_kx_rsa) &&
+                                (proof == NID_auth_rsa || proof == NID_auth_ecdsa));
+}
+
+static void append(char *list, const SSL_CIPHER *cipher)
+{
+    const char *name = SSL_CIPHER_get_name(cipher);
+
+    assert(strlen(name) < NAME_MAX_BYTES);
+    if (list[0] != '\0')
+        strcat(list, ":");
+    strcat(list, name);
+}
+
+static int sort(SSL_CTX *known, const struct tls_settings *settings, struct lists *lists,
+                struct tls_problem *problem)
+{
+    assert(settings->n_ciphers <= TLS_CIPHERS_MAX);
+    for (size_t i = 0; i < settings->n_ciphers; i++) {
+        const SSL_CIPHER *cipher = find(known, settings->ciphers[i]);
+
+        problem->index = i;
+        if (!cipher)
+            return tls_problem_set(problem, TLS_SETTING_CIPHERS, -EINVAL,
+                                   "OpenSSL knows no cipher '%.60s'; 'openssl ciphers -stdname' "
+                                   "lists those that there are",
+                                   settings->ciphers[i]);
+        if (!is_acceptable(cipher))
+            return tls_problem_set(problem, TLS_SETTING_CIPHERS, -EINVAL,
+                                   "the cipher '%.60s' cannot be used: it lacks encryption, a "
+                                   "certificate of the server, ECDHE or RSA key exchange, or %d "
+                                   "bits",
+                                   settings->ciphers[i], BITS_MIN);
+        append(is_suite(cipher) ? lists->suites : lists->ciphers, cipher);
+    }
+    problem->index = 0;
+    return 0;
+}
+
+static bool apply(struct tls_context *c, const struct lists *lists)
+{
+    SSL_CTX *ctx = c->ssl_ctx;
+
+    if (lists->suites[0] == '\0')
+        return SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION) &&
+               SSL_CTX_set_cipher_list(ctx, lists->ciphers);
+    if (!SSL_CTX_set_ciphersuites(ctx, lists->suites))
+        return false;
+    if (lists->ciphers[0] != '\0')
+        return SSL_CTX_set_cipher_list(ctx, lists->ciphers);
+    c->min_version = TLS1_3_VERSION;
+    return SSL_CTX_set_min_proto_version(ctx, c->min_version);
+}
+
+int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
+                    struct tls_problem *problem)
+{
+    CLEANUP(ctx_freep) SSL_CTX *known = NULL;
+    struct lists lists = {0};
+    int r;
+
+    if (settings->n_ciphers == 0)
+        return 0;
+    known = SSL_CTX_new(TLS_client_method());
+    if (!known || !SSL_CTX_set_cipher_list(known, EVERYTHING) ||
+        !SSL_CTX_set_ciphersuites(known, EVERY_SUITE))
+        return -ENOMEM;
+    r = sort(known, settings, &lists, problem);
+    if (r < 0)
+        return r;
+    if (lists.suites[0] == '\0' && c->min_version > TLS1_2_VERSION)
+        return tls_problem_set(problem, TLS_SETTING_CIPHERS, -EINVAL,
+                               "none of the ciphers is for TLS 1.3, the least that is accepted; "
+                               "add one like TLS_AES_128_GCM_SHA256");
+    return apply(c, &lists) ? 0 : -EINVAL;
+}
