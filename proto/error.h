@@ -60,6 +60,8 @@ enum stage {
     X(TLS_VERSION, 64, TLS, EPROTO, "no TLS version in common")                                    \
     X(TLS_RESET, 65, TLS, ECONNRESET, "peer reset the connection during the TLS handshake")        \
     X(CERT_NOT_PINNED, 66, TLS, EKEYREJECTED, "certificate key is not a pinned one")               \
+    X(CERT_STATUS_UNKNOWN, 67, TLS, EKEYREJECTED,                                                  \
+      "certificate may have been revoked, its status is unknown")                                  \
     X(CERT_EXPIRED, 70, TLS, EKEYREJECTED, "certificate has expired")                              \
     X(CERT_NOT_YET_VALID, 71, TLS, EKEYREJECTED, "certificate is not yet valid")                   \
     X(CERT_WRONG_NAME, 72, TLS, EKEYREJECTED, "certificate is for another name")                   \

@@ -49,11 +49,15 @@ static bool is_host(const char *text)
 static int parse_settings(const struct section *section, struct tls_settings *ret, char *error)
 {
     const struct value *ca_file = section->keys[KEY_CA_FILE].values;
+    const struct value *crl_file = section->keys[KEY_CRL_FILE].values;
     const struct value *version = section->keys[KEY_MIN_VERSION].values;
     const struct value *name = section->keys[KEY_VERIFY_NAME].values;
 
     if (ca_file && ca_file->text[0] != '/')
         return config_refuse(error, &ca_file->place, "'ca-file' takes a path that begins with '/'");
+    if (crl_file && crl_file->text[0] != '/')
+        return config_refuse(error, &crl_file->place,
+                             "'crl-file' takes a path that begins with '/'");
     if (version && strcmp(version->text, "1.2") != 0 && strcmp(version->text, "1.3") != 0)
         return config_refuse(error, &version->place,
                              "'min-version' takes 1.2 or 1.3; '%.60s' is "
@@ -65,6 +69,7 @@ static int parse_settings(const struct section *section, struct tls_settings *re
                              name->text);
     *ret = (struct tls_settings){
         .ca_file = ca_file ? ca_file->text : NULL,
+        .crl_file = crl_file ? crl_file->text : NULL,
         .min_version = version && strcmp(version->text, "1.3") == 0 ? TLS_1_3 : TLS_1_2,
         .verify_name = name ? name->text : NULL,
     };
@@ -166,7 +171,8 @@ static int parse_uri(struct tls_entry *entry, char *error)
 /* What is not verified cannot be verified against something. */
 static int parse_verify(struct tls_entry *entry, struct config *config, char *error)
 {
-    static const enum config_key useless[] = {KEY_CA_FILE, KEY_VERIFY_NAME, KEY_VERIFY_URI};
+    static const enum config_key useless[] = {KEY_CA_FILE, KEY_VERIFY_NAME, KEY_VERIFY_URI,
+                                              KEY_CRL_FILE};
     const struct value_list *keys = entry->section->keys;
     const struct value *verify = keys[KEY_VERIFY].values;
 
@@ -201,6 +207,9 @@ static const struct place *find_place(const struct section *section,
     case TLS_SETTING_CA_FILE:
         value = section->keys[KEY_CA_FILE].values;
         break;
+    case TLS_SETTING_CRL_FILE:
+        value = section->keys[KEY_CRL_FILE].values;
+        break;
     case TLS_SETTING_CIPHERS:
         value = &section->keys[KEY_CIPHERS].values[problem->index];
         break;
@@ -208,14 +217,18 @@ static const struct place *find_place(const struct section *section,
     return value ? &value->place : &section->place;
 }
 
-static int make_context(struct tls_entry *entry, enum tls_use use, char *error)
+static int make_context(struct tls_entry *entry, enum tls_use use, struct config *config,
+                        char *error)
 {
-    struct tls_problem problem;
+    struct tls_problem problem = {0};
     int r = tls_context_new(&entry->contexts[use], &entry->settings, &problem);
+    const struct place *place = find_place(entry->section, &problem);
 
     if (r < 0)
-        return config_refuse(error, find_place(entry->section, &problem), "%s", problem.text);
-    return 0;
+        return config_refuse(error, place, "%s", problem.text);
+    if (problem.text[0] == '\0' || use != TLS_USE_ORIGIN) /* which is made first */
+        return 0;
+    return config_warn(config, place, error, "%s", problem.text);
 }
 
 static int build_entry(const struct section *section, struct tls_table *table, char *error)
@@ -235,7 +248,7 @@ static int build_entry(const struct section *section, struct tls_table *table, c
         r = parse_verify(entry, table->config, error);
     if (r < 0)
         return r;
-    return make_context(entry, TLS_USE_ORIGIN, error);
+    return make_context(entry, TLS_USE_ORIGIN, table->config, error);
 }
 
 int config_build_tls(const struct config_tree *tree, struct tls_table *ret,
@@ -269,7 +282,7 @@ int config_tls_find(struct tls_table *table, const struct value *name, enum tls_
 
         if (strcmp(entry->section->title, name->text) != 0)
             continue;
-        r = entry->contexts[use] ? 0 : make_context(entry, use, error);
+        r = entry->contexts[use] ? 0 : make_context(entry, use, table->config, error);
         if (r == 0)
             *ret = tls_context_ref(entry->contexts[use]);
         return r;

@@ -1,22 +1,14 @@
 /* A context is an SSL_CTX with its trust anchors, made once and used by all sessions and threads;
- * it does not change afterwards.
- *
- * The system's trust store is read from its bundle file. OpenSSL's hashed directory would mean disk
- * accesses in each handshake, and its environment variables (SSL_CERT_FILE, SSL_CERT_DIR) are not
- * for a daemon that decides trust on behalf of others. The file is read here, not by OpenSSL, so
- * that the error names file and reason. */
+ * it does not change afterwards. */
 #include "daemon/tls/tls.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "daemon/tls/internal.h"
 #include "daemon/tls/bio.h"
@@ -30,118 +22,9 @@
 
 #define SECURITY_LEVEL 2 /* 112 bits: RSA and DH from 2048 bits, no SHA-1 signatures */
 
-/* Where systems keep the bundle, after the place OpenSSL was compiled for. */
-static const char *const system_bundles[] = {
-    "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Arch, Gentoo */
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL */
-    "/etc/pki/tls/certs/ca-bundle.crt",                  /* older RHEL */
-    "/etc/ssl/ca-bundle.pem",                            /* openSUSE */
-    "/etc/ssl/cert.pem",                                 /* Alpine */
-};
-
-static void bio_freep(BIO **bio)
-{
-    BIO_free(*bio);
-}
-
 static void context_unrefp(struct tls_context **context)
 {
     tls_context_unref(*context);
-}
-
-/* Opens without waiting (a FIFO) and only what can be a bundle. */
-static int open_bundle(const char *path, BIO **ret)
-{
-    CLEANUP(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
-    FILE *file;
-    BIO *bio;
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return -errno;
-    if (S_ISDIR(st.st_mode))
-        return -EISDIR;
-    if (!S_ISREG(st.st_mode))
-        return -EINVAL;
-    if (st.st_size > TLS_CA_FILE_MAX)
-        return -EFBIG;
-    file = fdopen(fd, "r");
-    if (!file)
-        return -errno;
-    TAKE_FD(fd);
-    bio = BIO_new_fp(file, BIO_CLOSE);
-    if (!bio) {
-        fclose(file);
-        return -ENOMEM;
-    }
-    *ret = bio;
-    return 0;
-}
-
-/* Without it an encrypted block would make OpenSSL ask for a passphrase on the terminal. */
-static int no_passphrase(char *buf, int size, int is_write, void *data)
-{
-    (void)buf, (void)size, (void)is_write, (void)data;
-    return 0;
-}
-
-/* Adds all certificates. Other PEM blocks and text between them are skipped. Returns how many, or
- * -errno; then *ret_reason (static) says more than the number, when it is not NULL. */
-static int add_certificates(X509_STORE *store, BIO *bio, const char **ret_reason)
-{
-    int n = 0;
-
-    for (;; n++) {
-        X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL);
-        int is_added;
-
-        if (!cert)
-            break;
-        is_added = X509_STORE_add_cert(store, cert);
-        X509_free(cert);
-        if (!is_added)
-            return -ENOMEM;
-    }
-    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
-        const char *reason = ERR_reason_error_string(ERR_peek_error());
-
-        *ret_reason = reason ? reason : "malformed PEM";
-        return -EBADMSG;
-    }
-    if (n == 0) {
-        *ret_reason = "no certificate in it";
-        return -ENODATA;
-    }
-    return n;
-}
-
-static int load_bundle(X509_STORE *store, const char *path, struct tls_problem *problem)
-{
-    CLEANUP(bio_freep) BIO *bio = NULL;
-    const char *reason = NULL;
-    int r;
-
-    r = open_bundle(path, &bio);
-    if (r >= 0)
-        r = add_certificates(store, bio, &reason);
-    if (r < 0)
-        return tls_problem_set(problem, TLS_SETTING_CA_FILE, r, "cannot use CA file %s: %s", path,
-                               reason ? reason : strerror(-r));
-    return 0;
-}
-
-static int load_system_bundle(X509_STORE *store, struct tls_problem *problem)
-{
-    int r = load_bundle(store, X509_get_default_cert_file(), problem);
-
-    for (size_t i = 0; i < ARRAY_SIZE(system_bundles) && (r == -ENOENT || r == -ENOTDIR); i++)
-        r = load_bundle(store, system_bundles[i], problem);
-    if (r == -ENOENT || r == -ENOTDIR)
-        return tls_problem_set(problem, TLS_SETTING_NONE, r,
-                               "the system has no CA bundle (neither %s nor the usual places): "
-                               "install ca-certificates or set ca-file",
-                               X509_get_default_cert_file());
-    return r;
 }
 
 /* What was asked for; or TLS 1.2, or what the system's openssl.cnf says if that is more. */
@@ -206,8 +89,10 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
     if (r < 0 || c->is_verify_off)
         return r;
     store = SSL_CTX_get_cert_store(c->ssl_ctx);
-    return settings->ca_file ? load_bundle(store, settings->ca_file, problem)
-                             : load_system_bundle(store, problem);
+    r = tls_anchors_load(store, settings->ca_file, problem);
+    if (r >= 0 && settings->crl_file)
+        r = tls_crls_load(c->ssl_ctx, settings->crl_file, problem);
+    return r;
 }
 
 int tls_problem_set(struct tls_problem *problem, enum tls_setting setting, int r,

@@ -55,6 +55,20 @@ struct tls_session {
 int tls_problem_set(struct tls_problem *problem, enum tls_setting setting, int r,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* anchors.c: adds the file's certificates, or the system's where path is NULL. */
+int tls_anchors_load(X509_STORE *store, const char *path, struct tls_problem *problem);
+void tls_bio_freep(BIO **bio);
+/* Opens without waiting (a FIFO) and only what can be a bundle. 0 or -errno. */
+int tls_pem_open(const char *path, BIO **ret);
+/* Without it an encrypted block would make OpenSSL ask for a passphrase on the terminal. */
+int tls_pem_no_passphrase(char *buf, int size, int is_write, void *data);
+/* After reading n blocks, when there was no other: n, or -errno with a reason (static). The error
+ * queue was empty before. */
+int tls_pem_end(int n, const char *nothing, const char **ret_reason);
+
+/* crl.c: sessions look for their peer's chain in these lists. */
+int tls_crls_load(SSL_CTX *ctx, const char *path, struct tls_problem *problem);
+
 /* ciphers.c: offers what the settings name, and the versions of TLS that these are for. */
 int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
                     struct tls_problem *problem);
@@ -66,6 +80,7 @@ const char *tls_identity_check(const struct tls_session *s);
 
 /* verify.c: X509_STORE callback; keeps the first refused certificate in the session. */
 int tls_verify_remember(int is_ok, X509_STORE_CTX *store);
+void tls_time_print(const ASN1_TIME *time, char *buf, size_t size);
 /* The failure for the certificate remembered. */
 void tls_verify_explain(const struct tls_session *s, struct failure *ret);
 

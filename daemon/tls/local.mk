@@ -1,7 +1,9 @@
 libdaemon_la_SOURCES += \
+	daemon/tls/anchors.c \
 	daemon/tls/bio.c daemon/tls/bio.h \
 	daemon/tls/ciphers.c \
 	daemon/tls/context.c \
+	daemon/tls/crl.c \
 	daemon/tls/fault.c \
 	daemon/tls/hash.c daemon/tls/hash.h \
 	daemon/tls/identity.c \

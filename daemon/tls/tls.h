@@ -29,12 +29,13 @@
 #define TLS_PINS_MAX        16
 #define TLS_CIPHERS_MAX     64
 #define TLS_PROBLEM_MAX     255
-#define TLS_CA_FILE_MAX     (16 * 1024 * 1024)
+#define TLS_CA_FILE_MAX     (16 * 1024 * 1024) /* and of the CRL file */
 
 /* One `tls` section, checked by who read it. Strings are the owner's; NULL: the default. */
 struct tls_settings {
     char *ca_file;   /* PEM bundle, instead of the system's trust store, which is its bundle file */
     int min_version; /* 0x0303 or 0x0304; 0: 0x0303 */
+    char *crl_file;  /* PEM; each certificate below the trust anchor must have a list there */
     char **ciphers;  /* names, OpenSSL's or IANA's, in this order and no others; none: the usual */
     size_t n_ciphers;  /* at most TLS_CIPHERS_MAX */
     char *verify_name; /* host name or address (proto/target.h) to verify instead of the target's */
@@ -46,10 +47,11 @@ struct tls_settings {
 
 struct tls_context;
 
-/* What is wrong with settings: which of them, and a sentence. */
+/* What is wrong with settings, or not as it should be: which of them, and a sentence. */
 enum tls_setting {
     TLS_SETTING_NONE, /* none of them in particular */
     TLS_SETTING_CA_FILE,
+    TLS_SETTING_CRL_FILE,
     TLS_SETTING_CIPHERS,
 };
 
@@ -59,7 +61,8 @@ struct tls_problem {
     char text[TLS_PROBLEM_MAX + 1];
 };
 
-/* Reads the trust store. Returns 0, or -errno with the problem. */
+/* Reads the files. Returns 0, or -errno with the problem. With 0 there may be one to warn of; else
+ * its text is empty. */
 int tls_context_new(struct tls_context **ret, const struct tls_settings *settings,
                     struct tls_problem *ret_problem);
 struct tls_context *tls_context_ref(struct tls_context *context);

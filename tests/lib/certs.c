@@ -175,6 +175,45 @@ void certs_write_chain(const char *path, const struct certs_pair *const *chain, 
     need(fclose(file) == 0);
 }
 
+static X509_CRL *make_crl(const struct certs_crl_spec *spec)
+{
+    bool is_usual = spec->from_s == 0 && spec->until_s == 0;
+    const struct certs_pair *signer = spec->key ? spec->key : spec->issuer;
+    ASN1_TIME *at = ASN1_TIME_set(NULL, time(NULL) - CERTS_DAY_S);
+    X509_CRL *crl = X509_CRL_new();
+
+    need(crl && at && X509_CRL_set_version(crl, X509_CRL_VERSION_2));
+    need(X509_CRL_set_issuer_name(crl, X509_get_subject_name(spec->issuer->cert)));
+    if (spec->revoked) {
+        X509_REVOKED *entry = X509_REVOKED_new();
+
+        need(entry && X509_REVOKED_set_revocationDate(entry, at));
+        need(X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(spec->revoked->cert)));
+        need(X509_CRL_add0_revoked(crl, entry));
+    }
+    need(ASN1_TIME_set(at, time(NULL) + (is_usual ? -CERTS_DAY_S : spec->from_s)));
+    need(X509_CRL_set1_lastUpdate(crl, at));
+    need(ASN1_TIME_set(at, time(NULL) + (is_usual ? CERTS_DAY_S : spec->until_s)));
+    need(X509_CRL_set1_nextUpdate(crl, at));
+    need(X509_CRL_sign(crl, signer->key, EVP_sha256()) > 0);
+    ASN1_TIME_free(at);
+    return crl;
+}
+
+void certs_write_crls(const char *path, const struct certs_crl_spec *specs, size_t n)
+{
+    FILE *file = fopen(path, "we");
+
+    need(file);
+    for (size_t i = 0; i < n; i++) {
+        X509_CRL *crl = make_crl(&specs[i]);
+
+        need(PEM_write_X509_CRL(file, crl));
+        X509_CRL_free(crl);
+    }
+    need(fclose(file) == 0);
+}
+
 void certs_write_key(const char *path, const struct certs_pair *pair)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

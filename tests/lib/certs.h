@@ -45,6 +45,17 @@ struct certs_pair *certs_free(struct certs_pair *pair); /* NULL is fine; returns
 void certs_write_chain(const char *path, const struct certs_pair *const *chain, size_t n);
 void certs_write_key(const char *path, const struct certs_pair *pair);
 
+/* Writes revocation lists as PEM, one for each spec. */
+struct certs_crl_spec {
+    const struct certs_pair *issuer;
+    const struct certs_pair *key;     /* that signs it; NULL: the issuer's */
+    const struct certs_pair *revoked; /* NULL: none */
+    int64_t from_s;                   /* from now; both 0: from yesterday to tomorrow */
+    int64_t until_s;
+};
+
+void certs_write_crls(const char *path, const struct certs_crl_spec *specs, size_t n);
+
 /* The matrix: server certificates for localhost, 127.0.0.1 and ::1, and what a client that trusts
  * `ca` must say of each. */
 #define CERTS_CHAIN_MAX 4

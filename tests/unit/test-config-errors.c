@@ -321,6 +321,9 @@ static const struct {
     {RULE("idle-timeout = \"1d\""),
      "4: 'idle-timeout' takes a time like 30, 30s, 5m or 1h, at most a "
      "year, without leading zeros or sign; '1d' is none"},
+    {TLS("crl-file = \"crl.pem\""), "2: 'crl-file' takes a path that begins with '/'"},
+    {TLS("verify = off\ncrl-file = \"/dev/null\""),
+     "3: 'crl-file' means nothing where 'verify' is off; remove one of them"},
     {TLS("verify = no"), "2: 'verify' takes on or off; 'no' is neither"},
     {TLS("verify = off\nca-file = \"/dev/null\""),
      "3: 'ca-file' means nothing where 'verify' is off; remove one of them"},
