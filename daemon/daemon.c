@@ -16,6 +16,7 @@
 
 #include "config.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/heap.h"
 #include "daemon/conn/seal.h"
 #include "daemon/metrics_server.h"
 #include "daemon/worker.h"
@@ -334,6 +335,7 @@ int daemon_run(const struct daemon_options *options)
     if (!d)
         return EXIT_FAILURE;
     log_init(options->log_level);
+    heap_init();
     d->options = options;
     pthread_mutex_init(&d->shared.mutex, NULL);
     find_config_path(d);

@@ -29,6 +29,7 @@ libdaemon_la_SOURCES = \
 	daemon/base/failure.c daemon/base/failure.h \
 	daemon/base/fair.h \
 	daemon/base/hash.h \
+	daemon/base/heap.c daemon/base/heap.h \
 	daemon/base/list.h \
 	daemon/base/log.c daemon/base/log.h \
 	daemon/base/log_record.c daemon/base/log_record.h \

@@ -6,7 +6,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,6 +14,7 @@
 #include <sys/eventfd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/heap.h"
 #include "daemon/base/log.h"
 #include "daemon/front/grant.h"
 #include "daemon/front/listener.h"
@@ -142,13 +142,13 @@ static void trim(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, trim_timer);
 
-    malloc_trim(0);
+    heap_trim();
     w->peak = load(w);
     w->has_rest = w->peak > 0;
 }
 
-/* After a burst free() gives next to nothing back: a few small chunks that the C library keeps for
- * this thread lie between what is free and the heap's end. So it is told to, when half is gone. */
+/* After a burst free() gives little back: a few small chunks that the C library keeps for this
+ * thread lie between what is free and the heap's end. So it is told to, when half is gone. */
 static void watch_load(struct worker *w)
 {
     uint64_t now = load(w);

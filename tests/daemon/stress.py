@@ -19,7 +19,6 @@ AT_ONCE = 2000 // SCALE
 ADDRESSES = 8  # of the origin: closed connections block their 4-tuples for a minute
 FIRST_MAX_KIB = 8192
 GROWTH_MAX_KIB = 512
-BURST_MAX_KIB = 8192  # what of it the C library keeps differs; a leak shows one by one
 TRIM_S = 2  # in which the daemon gives memory back after a burst
 SETTLE_S = 30
 CLIENT_TIMEOUT_S = 200
@@ -89,7 +88,7 @@ class Stress(fdialtest.Case):
         self.wait_settled(daemon, *seen[0], FIRST_MAX_KIB)
         seen.append((daemon.fd_count(), daemon.rss_kib()))
         seconds = self.load(daemon, n, depth, is_tls)
-        self.wait_settled(daemon, *seen[1], GROWTH_MAX_KIB if depth == 1 else BURST_MAX_KIB)
+        self.wait_settled(daemon, *seen[1], GROWTH_MAX_KIB)
         seen.append((daemon.fd_count(), daemon.rss_kib()))
         daemon.stop()
         print(f"# {n} {'TLS' if is_tls else 'plain'}, {depth} at once: {seconds:.1f} s; descriptors and RSS"

@@ -44,3 +44,8 @@ check_PROGRAMS += tests/unit/test-untaken
 tests_unit_test_untaken_SOURCES = tests/unit/test-untaken.c
 tests_unit_test_untaken_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_untaken_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test-heap
+tests_unit_test_heap_SOURCES = tests/unit/test-heap.c
+tests_unit_test_heap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_heap_LDADD = libdaemon.la $(CHECK_LIBS) -lpthread
