@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """`make demo`: the main job, end to end, on loopback, told stage by stage.
 
-A daemon, a TLS origin, and a client in a network namespace with nothing in it, which fetches a page
-through a connection that it was handed. All of it lives in a temporary directory and ends with this
-program.
+A daemon, a TLS origin behind a proxy that wants a password, and a client in a network namespace with
+nothing in it, which fetches a page through a connection that it was handed. All of it lives in a temporary
+directory and ends with this program.
 """
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import textwrap
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import fdialtest  # noqa: E402
+import proxies  # noqa: E402
 
 PAGE = b"Hello from the origin. You have no network, and yet you are here.\n"
 
@@ -34,18 +36,45 @@ def fail(text, daemon=None):
     sys.exit(1)
 
 
-def configuration(uid, ca_file, port):
+def configuration(uid, ca_file, port, proxy_port):
     return f"""\
 tls "demo" {{
   ca-file = "{ca_file}"
+}}
+proxy "gate" {{
+  url        = "http://127.0.0.1:{proxy_port}"
+  auth       = {{ "digest" }}
+  credential = "gate-password"
 }}
 rule "demo" {{
   client    = {{ "uid:{uid}" }}
   allow     = {{ "https://localhost:{port}" }}
   addresses = {{ "loopback" }}
+  via       = {{ "gate" }}
   tls       = "demo"
 }}
 """
+
+
+def write_credential(user, password):
+    """Returns the folder, which nobody else can look into."""
+    directory = tempfile.mkdtemp(prefix="credentials-")
+    with open(os.path.join(directory, "gate-password"), "w", encoding="ascii") as f:
+        os.fchmod(f.fileno(), 0o600)
+        f.write(f"{user}:{password}\n")
+    return directory
+
+
+def show_no_password(uid, directory):
+    def read():
+        with open(os.path.join(directory, "gate-password"), encoding="ascii") as f:
+            return f.read()
+
+    tell(4, "Nor can it read the proxy's password:")
+    outcome = fdialtest.call_as(read, uid=uid)
+    show(f"read gate-password: {outcome}")
+    if "Permission denied" not in str(outcome):
+        fail("the client can read the proxy's password")
 
 
 def show_no_network(uid, port):
@@ -75,26 +104,35 @@ def demo():
     if not fdialtest.can_unshare_network():
         fail("this machine lets nobody but root make network namespaces: run it as root")
 
-    tell(1, "A certificate authority, and an HTTPS origin on loopback with a certificate of it")
+    tell(1, "A certificate authority, an HTTPS origin on loopback with a certificate of it, and a proxy"
+            " that wants a password")
     authority = fdialtest.Authority()
     origin = fdialtest.Tls(*authority.issue(), fdialtest.answer_page(PAGE), alpn=["http/1.1"])
     target = f"https://localhost:{origin.port}"
-    show(target)
+    password = secrets.token_hex(8)
+    proxy = proxies.HttpProxy("demo", password)
+    show(f"{target}\nhttp://127.0.0.1:{proxy.port}")
 
-    config = configuration(uid, authority.certificate, origin.port)
-    tell(2, f"A daemon with one rule: uid {uid} may have that origin, and nothing else")
+    config = configuration(uid, authority.certificate, origin.port, proxy.port)
+    credentials = write_credential("demo", password)
+    tell(2, f"A daemon with one rule: uid {uid} may have that origin, by that proxy, and nothing else")
     show(config)
-    daemon = fdialtest.start_daemon(config)
+    daemon = fdialtest.start_daemon(config, env={"CREDENTIALS_DIRECTORY": credentials})
     try:
         show_no_network(uid, origin.port)
-        tell(4, "With fdial, from the same place: what a connection takes, stage by stage")
+        if fdialtest.is_root():
+            show_no_password(uid, credentials)
+        tell(5, "With fdial, from the same place: what a connection takes, stage by stage")
         run_client(daemon, "the check", ["check", target], uid=uid)
-        tell(5, "The page, fetched over the connection: HTTP by the client, TLS by the daemon")
+        tell(6, "The page, fetched over the connection: HTTP by the client, TLS by the daemon")
         request = f"GET / HTTP/1.1\r\nHost: localhost:{origin.port}\r\nConnection: close\r\n\r\n"
         done = run_client(daemon, "the fetch", ["connect", target], uid=uid, input=request.encode())
         if not done.stdout.endswith(PAGE):
             fail("what came is not the page", daemon)
-        tell(6, "Anything else is denied, before any DNS query")
+        show(f"the proxy connected to: {', '.join(proxy.targets)}")
+        if not proxy.targets or password in done.stdout.decode() + daemon.log():
+            fail("that did not go through the proxy, or the password was told", daemon)
+        tell(7, "Anything else is denied, before any DNS query")
         other = "https://elsewhere.example"
         show(f"$ fdial connect {other}")
         done = daemon.run_cli(["connect", other], uid=uid, netns=True)
@@ -104,6 +142,7 @@ def demo():
         daemon.stop()
     finally:
         daemon.kill()
+        proxy.stop()
         origin.stop()
     tell("done", "The page came through. The tests: ./bootstrap check")
 
