@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/policy/config.h"
+#include "daemon/policy/config_tree.h"
 #include "daemon/tls/hash.h"
 #include "proto/cleanup.h"
 #include "tests/lib/suite.h"
@@ -380,6 +380,100 @@ START_TEST(test_mistake)
 }
 END_TEST
 
+/* ---- absent keys ---- */
+
+static bool is_connected_to(const struct proxy *p)
+{
+    return p->endpoint.scheme == SCHEME_TCP && strcmp(p->endpoint.host, "proxy.example") == 0;
+}
+
+static bool has_tls_all_the_same(const struct proxy *p)
+{
+    return p->tls != NULL;
+}
+
+static bool is_nobody(const struct proxy *p)
+{
+    return !p->user.data && !p->credential.data;
+}
+
+static bool has_no_headers(const struct proxy *p)
+{
+    return p->http.n_headers == 0;
+}
+
+static bool is_http_1_1(const struct proxy *p)
+{
+    return !p->http.is_http_1_0;
+}
+
+static bool tells_nothing(const struct proxy *p)
+{
+    const struct send_proxy *s = &p->send_proxy;
+
+    return s->version == PROXY_HEADER_V2 && !s->has_alpn && !s->has_authority &&
+           !s->has_unique_id && !s->has_checksum;
+}
+
+/* A section of each kind with every key that it may have; without one of them it is as the manual
+ * says. A key that comes new needs a row. */
+static const struct {
+    bool is_socks4;
+    const char *line;
+    const char *error;
+    bool (*is_right)(const struct proxy *proxy);
+} rows[KEY_COUNT] = {
+    [KEY_URL] = {false, "url = \"https://proxy.example\"", "has no 'url'", NULL},
+    [KEY_UNIX_SOCKET] = {false, "unix-socket = \"/run/x\"", NULL, is_connected_to},
+    [KEY_PROXY_TLS] = {false, "tls = inner", NULL, has_tls_all_the_same},
+    [KEY_AUTH] = {false, "auth = { digest, basic }", "'credential' needs 'auth'", NULL},
+    [KEY_CREDENTIAL] = {false, "credential = corp", "'auth' needs a 'credential'", NULL},
+    [KEY_USER] = {true, "user = joe", NULL, is_nobody},
+    [KEY_HEADER] = {false, "header = \"A: b\"", NULL, has_no_headers},
+    [KEY_HTTP_VERSION] = {false, "http-version = 1.0", NULL, is_http_1_1},
+    [KEY_PROXY_SEND_PROXY] = {false, "send-proxy = v2", "is for version 2", NULL},
+    [KEY_PROXY_SEND_PROXY_OPTIONS] = {false, "send-proxy-options = { authority, unique-id }", NULL,
+                                      tells_nothing},
+};
+
+static const enum config_key keys[] = {
+#define X(name, text, form) KEY_##name,
+    CONFIG_PROXY_KEYS(X)
+#undef X
+};
+
+static int parse_without(enum config_key omitted, struct config **ret, char *error)
+{
+    char text[2048] = "tls inner { min-version = 1.3 }\nproxy a {\n";
+
+    if (rows[omitted].is_socks4)
+        strcat(text, "url = \"socks4://proxy.example\"\n");
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        ck_assert_msg(rows[keys[i]].line != NULL, "what is a proxy without '%s'?",
+                      config_key_name(keys[i]));
+        if (keys[i] != omitted && !rows[keys[i]].is_socks4 && !rows[omitted].is_socks4)
+            strcat(strcat(text, rows[keys[i]].line), "\n");
+    }
+    strcat(text, "}\n");
+    return config_parse(ret, "c", text, strlen(text), error);
+}
+
+START_TEST(test_absent)
+{
+    enum config_key key = keys[_i];
+    struct config *config = NULL;
+    char error[CONFIG_ERROR_MAX] = "";
+    int r = parse_without(key, &config, error);
+
+    ck_assert_msg((r == 0) == (rows[key].error == NULL), "%s: %s", config_key_name(key), error);
+    if (r == 0)
+        ck_assert_msg(rows[key].is_right(config->proxies), "'%s'", config_key_name(key));
+    else
+        ck_assert_msg(strstr(error, rows[key].error) != NULL, "%s", error);
+    config_unref(config);
+}
+END_TEST
+
 START_TEST(test_too_many)
 {
     char *text = calloc(CONFIG_PROXIES_MAX + 1, 64);
@@ -407,6 +501,7 @@ int main(void)
     tcase_add_test(tcase, test_token);
     tcase_add_test(tcase, test_socks5);
     tcase_add_loop_test(tcase, test_mistake, 0, ARRAY_SIZE(mistakes));
+    tcase_add_loop_test(tcase, test_absent, 0, ARRAY_SIZE(keys));
     tcase_add_test(tcase, test_too_many);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

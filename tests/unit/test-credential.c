@@ -16,6 +16,17 @@ static char scratch[128];
 static struct credential credential;
 static char error[CREDENTIAL_ERROR_MAX];
 
+/* In place of libc's: what is wiped. */
+static const void *wiped;
+static size_t n_wiped;
+
+void explicit_bzero(void *data, size_t n)
+{
+    wiped = data;
+    n_wiped = n;
+    memset(data, 0, n);
+}
+
 static const char *path_of(const char *name)
 {
     static char path[256];
@@ -201,6 +212,20 @@ START_TEST(test_no_file)
 }
 END_TEST
 
+START_TEST(test_wiped)
+{
+    const void *data;
+
+    write_file("a", "secret\n", 7, 0600);
+    ck_assert_int_eq(credential_read_private(&credential, scratch, "a", error), 0);
+    data = credential.data;
+    ck_assert_ptr_null(wiped);
+    credential_deinit(&credential);
+    ck_assert_ptr_eq(wiped, data);
+    ck_assert_uint_eq(n_wiped, 7);
+}
+END_TEST
+
 /* The variable decides alone, whatever it says. */
 START_TEST(test_variable)
 {
@@ -252,6 +277,7 @@ int main(void)
     tcase_add_test(tcase, test_modes);
     tcase_add_test(tcase, test_owner);
     tcase_add_test(tcase, test_no_file);
+    tcase_add_test(tcase, test_wiped);
     tcase_add_test(tcase, test_variable);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
