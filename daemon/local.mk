@@ -71,11 +71,12 @@ libdaemon_la_SOURCES = \
 	daemon/worker.c daemon/worker.h \
 	daemon/daemon.c daemon/daemon.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(CONFUSE_CFLAGS) $(SYSTEMD_CFLAGS) \
-	$(MICROHTTPD_CFLAGS)
+	$(MICROHTTPD_CFLAGS) $(GSSAPI_CFLAGS)
 libdaemon_la_LIBADD = libproto.la $(OPENSSL_LIBS) $(CARES_LIBS) $(CONFUSE_LIBS) $(SYSTEMD_LIBS) \
-	$(MICROHTTPD_LIBS) -lpthread
+	$(MICROHTTPD_LIBS) $(GSSAPI_LIBS) -lpthread
 
 include daemon/dialog/local.mk
+include daemon/gss/local.mk
 include daemon/tls/local.mk
 include daemon/resolve/local.mk
 include daemon/policy/local.mk

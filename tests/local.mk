@@ -43,6 +43,7 @@ include tests/unit/resolve.mk
 include tests/unit/tls.mk
 include tests/unit/policy.mk
 include tests/unit/client.mk
+include tests/unit/gss.mk
 include tests/unit/observe.mk
 else
 script_tests += tests/unit/no-check.sh
