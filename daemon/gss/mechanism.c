@@ -130,6 +130,17 @@ static int check_file(const char *what, const char *name, char *why)
     return -ENOENT;
 }
 
+/* libkrb5 says what it did not find, and not where. */
+static void name_source(char *why, const char *path, const char *principal)
+{
+    char text[QUESTION_WHY_MAX];
+    int n;
+
+    snprintf(text, sizeof text, "%s", why);
+    n = snprintf(why, QUESTION_WHY_MAX, "%.75s%s%.40s: ", path, *principal ? ", " : "", principal);
+    snprintf(why + n, QUESTION_WHY_MAX - (size_t)n, "%.*s", QUESTION_WHY_MAX - 1 - n, text);
+}
+
 static int take_kerberos(struct gss_state *s, const struct text *texts, unsigned lane, char *why)
 {
     const char *keytab = texts[GSS_TEXT_KEYTAB].data, *ccache = texts[GSS_TEXT_CCACHE].data;
@@ -156,6 +167,8 @@ static int take_kerberos(struct gss_state *s, const struct text *texts, unsigned
         elements[store.count++] = (gss_key_value_element_desc){"ccache", ccache};
     }
     r = acquire_kerberos(s, name, store.count > 0 ? &store : GSS_C_NO_CRED_STORE, why);
+    if (r < 0 && store.count > 0)
+        name_source(why, *keytab ? keytab : ccache, principal);
     gss_release_name(&minor, &name);
     return r;
 }

@@ -1,4 +1,4 @@
-check_LTLIBRARIES += libgssrig.la
+noinst_LTLIBRARIES += libgssrig.la
 libgssrig_la_SOURCES = tests/lib/gss_rig.c tests/lib/gss_rig.h
 libgssrig_la_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(GSSAPI_CFLAGS)
 
