@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/policy/credential.h"
 #include "proto/cleanup.h"
 #include "proto/target.h"
 
@@ -21,14 +22,21 @@ struct tls_entry {
     struct tls_settings settings;
     char *pins[TLS_PINS_MAX];       /* settings.pins */
     char *ciphers[TLS_CIPHERS_MAX]; /* settings.ciphers */
+    struct credential certificate, key, passphrase;
     struct tls_context *contexts[TLS_USES];
 };
 
 void config_tls_deinit(struct tls_table *table)
 {
-    for (size_t i = 0; i < table->n; i++)
+    for (size_t i = 0; i < table->n; i++) {
+        struct tls_entry *entry = &table->entries[i];
+
         for (unsigned use = 0; use < TLS_USES; use++)
-            tls_context_unref(table->entries[i].contexts[use]);
+            tls_context_unref(entry->contexts[use]);
+        credential_deinit(&entry->certificate);
+        credential_deinit(&entry->key);
+        credential_deinit(&entry->passphrase);
+    }
     free(TAKE_PTR(table->entries));
     for (unsigned use = 0; use < TLS_USES; use++)
         tls_context_unref(table->system[use]);
@@ -110,6 +118,38 @@ static int parse_pins(struct tls_entry *entry, char *error)
     entry->settings.pins = entry->pins;
     entry->settings.n_pins = list->n;
     return 0;
+}
+
+static int read_credential(const struct tls_entry *entry, enum config_key key,
+                           struct credential *ret, char *error)
+{
+    const struct value *value = entry->section->keys[key].values;
+    char why[CREDENTIAL_ERROR_MAX];
+
+    if (!value)
+        return 0;
+    if (entry->section->keys[KEY_CERTIFICATE].n == 0)
+        return config_refuse(error, &value->place,
+                             "'%s' belongs to a 'certificate', which is missing; add it, or remove "
+                             "this",
+                             config_key_name(key));
+    if (credential_read(ret, value->text, why) < 0)
+        return config_refuse(error, &value->place, "%s", why);
+    return 0;
+}
+
+static int read_certificate(struct tls_entry *entry, char *error)
+{
+    int r = read_credential(entry, KEY_CERTIFICATE, &entry->certificate, error);
+
+    if (r == 0)
+        r = read_credential(entry, KEY_KEY, &entry->key, error);
+    if (r == 0)
+        r = read_credential(entry, KEY_PASSPHRASE, &entry->passphrase, error);
+    entry->settings.certificate = (struct text){entry->certificate.data, entry->certificate.n};
+    entry->settings.key = (struct text){entry->key.data, entry->key.n};
+    entry->settings.passphrase = credential_text(&entry->passphrase);
+    return r;
 }
 
 /* OpenSSL knows which there are. */
@@ -207,6 +247,15 @@ static const struct place *find_place(const struct section *section,
     case TLS_SETTING_CA_FILE:
         value = section->keys[KEY_CA_FILE].values;
         break;
+    case TLS_SETTING_CERTIFICATE:
+        value = section->keys[KEY_CERTIFICATE].values;
+        break;
+    case TLS_SETTING_KEY:
+        value = section->keys[KEY_KEY].values;
+        break;
+    case TLS_SETTING_PASSPHRASE:
+        value = section->keys[KEY_PASSPHRASE].values;
+        break;
     case TLS_SETTING_CRL_FILE:
         value = section->keys[KEY_CRL_FILE].values;
         break;
@@ -244,6 +293,8 @@ static int build_entry(const struct section *section, struct tls_table *table, c
         r = parse_uri(entry, error);
     if (r == 0)
         r = parse_pins(entry, error);
+    if (r == 0)
+        r = read_certificate(entry, error);
     if (r == 0)
         r = parse_verify(entry, table->config, error);
     if (r < 0)

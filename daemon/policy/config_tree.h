@@ -46,8 +46,9 @@ enum config_form {
     X(VERIFY_NAME, "verify-name", FORM_ONE)                                                        \
     X(CRL_FILE, "crl-file", FORM_ONE)                                                              \
     X(CIPHERS, "ciphers", FORM_LIST)                                                               \
-    X(CERTIFICATE, "certificate", FORM_LATER)                                                      \
-    X(KEY, "key", FORM_LATER)                                                                      \
+    X(CERTIFICATE, "certificate", FORM_ONE)                                                        \
+    X(KEY, "key", FORM_ONE)                                                                        \
+    X(PASSPHRASE, "passphrase", FORM_ONE)                                                          \
     X(PIN, "pin", FORM_LIST)                                                                       \
     X(VERIFY, "verify", FORM_ONE)                                                                  \
     X(VERIFY_URI, "verify-uri", FORM_ONE)

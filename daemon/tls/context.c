@@ -42,7 +42,9 @@ static bool set_options(SSL_CTX *ctx, int min_version)
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* Peers get to see of our chain what the section has, not what the trust store knows. */
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_read_ahead(ctx, 0);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, tls_verify_remember);
@@ -86,6 +88,8 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
     if (!set_options(c->ssl_ctx, c->min_version))
         return -EINVAL;
     r = tls_ciphers_set(c, settings, problem);
+    if (r >= 0 && settings->certificate.data)
+        r = tls_certificate_set(c->ssl_ctx, settings, problem);
     if (r < 0 || c->is_verify_off)
         return r;
     store = SSL_CTX_get_cert_store(c->ssl_ctx);

@@ -66,6 +66,10 @@ int tls_pem_no_passphrase(char *buf, int size, int is_write, void *data);
  * queue was empty before. */
 int tls_pem_end(int n, const char *nothing, const char **ret_reason);
 
+/* certificate.c: what proves to peers who we are, with its key. */
+int tls_certificate_set(SSL_CTX *ctx, const struct tls_settings *settings,
+                        struct tls_problem *problem);
+
 /* crl.c: sessions look for their peer's chain in these lists. */
 int tls_crls_load(SSL_CTX *ctx, const char *path, struct tls_problem *problem);
 

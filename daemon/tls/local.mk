@@ -1,6 +1,7 @@
 libdaemon_la_SOURCES += \
 	daemon/tls/anchors.c \
 	daemon/tls/bio.c daemon/tls/bio.h \
+	daemon/tls/certificate.c \
 	daemon/tls/ciphers.c \
 	daemon/tls/context.c \
 	daemon/tls/crl.c \

@@ -43,6 +43,8 @@ int tls_session_new(struct tls_session **ret, struct tls_context *context,
     if (r >= 0) {
         SSL_set_app_data(s->ssl, s);
         SSL_set_connect_state(s->ssl);
+        if (params->is_anonymous)
+            SSL_certs_clear(s->ssl);
         r = tls_identity_apply(s, params);
     }
     ERR_clear_error();

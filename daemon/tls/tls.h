@@ -28,6 +28,7 @@
 #define TLS_PIN_LENGTH      44 /* of what follows: a SHA-256 in base 64 */
 #define TLS_PINS_MAX        16
 #define TLS_CIPHERS_MAX     64
+#define TLS_PASSPHRASE_MAX  1023
 #define TLS_PROBLEM_MAX     255
 #define TLS_CA_FILE_MAX     (16 * 1024 * 1024) /* and of the CRL file */
 
@@ -35,9 +36,14 @@
 struct tls_settings {
     char *ca_file;   /* PEM bundle, instead of the system's trust store, which is its bundle file */
     int min_version; /* 0x0303 or 0x0304; 0: 0x0303 */
-    char *crl_file;  /* PEM; each certificate below the trust anchor must have a list there */
-    char **ciphers;  /* names, OpenSSL's or IANA's, in this order and no others; none: the usual */
-    size_t n_ciphers;  /* at most TLS_CIPHERS_MAX */
+    /* Ours, for peers that ask for it. The bytes are needed until the context is there; data NULL:
+     * none. */
+    struct text certificate; /* PEM, our own first, then its issuers'; or PKCS #12 */
+    struct text key;         /* PEM; none: it is in `certificate` */
+    struct text passphrase;  /* of the key */
+    char *crl_file;   /* PEM; each certificate below the trust anchor must have a list there */
+    char **ciphers;   /* names, OpenSSL's or IANA's, in this order and no others; none: the usual */
+    size_t n_ciphers; /* at most TLS_CIPHERS_MAX */
     char *verify_name; /* host name or address (proto/target.h) to verify instead of the target's */
     char *verify_uri;  /* SPIFFE ID to verify instead of any name; not together with verify_name */
     bool is_verify_off; /* any certificate will do; the pins hold all the same */
@@ -51,6 +57,9 @@ struct tls_context;
 enum tls_setting {
     TLS_SETTING_NONE, /* none of them in particular */
     TLS_SETTING_CA_FILE,
+    TLS_SETTING_CERTIFICATE,
+    TLS_SETTING_KEY,
+    TLS_SETTING_PASSPHRASE,
     TLS_SETTING_CRL_FILE,
     TLS_SETTING_CIPHERS,
 };
@@ -78,6 +87,7 @@ struct tls_params {
     size_t address_size;
     const struct text *alpn; /* offered in this order, and nothing else; copied */
     size_t n_alpn;           /* at most MESSAGE_ALPN_MAX */
+    bool is_anonymous;       /* the context's certificate is not shown to the peer */
 };
 
 struct tls_session;

@@ -89,8 +89,6 @@ static const struct {
     {RULE("") "\n" RULE(""), "7: the title 'a' is given twice, first at c:1; rename one"},
     {"tls \"a\" {\n}\ntls \"a\" {\n}", "3: the title 'a' is given twice, first at c:1; rename one"},
     {RULE("warm = \"x\""), "4: 'warm' is not supported by this version; remove it"},
-    {"tls \"a\" {\n certificate = \"x\"\n}", "2: 'certificate' is not supported by this version; "
-                                             "remove it"},
     /* values outside of sections */
     {"workers = many",
      "1: 'workers' takes a number of 0 to 256, without leading zeros or sign; 'many' "
@@ -324,6 +322,10 @@ static const struct {
     {TLS("crl-file = \"crl.pem\""), "2: 'crl-file' takes a path that begins with '/'"},
     {TLS("verify = off\ncrl-file = \"/dev/null\""),
      "3: 'crl-file' means nothing where 'verify' is off; remove one of them"},
+    {TLS("key = x"),
+     "2: 'key' belongs to a 'certificate', which is missing; add it, or remove this"},
+    {TLS("passphrase = x"),
+     "2: 'passphrase' belongs to a 'certificate', which is missing; add it, or remove this"},
     {TLS("verify = no"), "2: 'verify' takes on or off; 'no' is neither"},
     {TLS("verify = off\nca-file = \"/dev/null\""),
      "3: 'ca-file' means nothing where 'verify' is off; remove one of them"},

@@ -11,7 +11,7 @@ libtesttls_la_LIBADD = libtestcerts.la $(OPENSSL_LIBS)
 TLS_TEST_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
 TLS_TEST_LIBS = libtesttls.la libdaemon.la $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test-tls tests/unit/test-tls-broken tests/unit/test-tls-context \
-	tests/unit/test-tls-crl tests/unit/test-tls-data tests/unit/test-tls-messages tests/unit/test-tls-trust \
+	tests/unit/test-tls-client tests/unit/test-tls-crl tests/unit/test-tls-data tests/unit/test-tls-messages tests/unit/test-tls-trust \
 	tests/unit/test-tls-verify
 tests_unit_test_tls_SOURCES = tests/unit/test-tls.c
 tests_unit_test_tls_CFLAGS = $(TLS_TEST_CFLAGS)
@@ -22,6 +22,9 @@ tests_unit_test_tls_broken_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_context_SOURCES = tests/unit/test-tls-context.c
 tests_unit_test_tls_context_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_context_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_client_SOURCES = tests/unit/test-tls-client.c
+tests_unit_test_tls_client_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_client_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_crl_SOURCES = tests/unit/test-tls-crl.c
 tests_unit_test_tls_crl_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_crl_LDADD = $(TLS_TEST_LIBS)
