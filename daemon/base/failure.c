@@ -13,6 +13,7 @@ void failure_set(struct failure *f, enum error_code code, int sys_errno)
     f->hop = 0;
     f->sys_errno = sys_errno;
     f->rule = NULL;
+    f->narrowing = NULL;
     f->detail[0] = '\0';
 }
 

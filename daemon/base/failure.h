@@ -10,6 +10,7 @@
 
 #define FAILURE_DETAIL_MAX 255
 
+struct narrowing;
 struct rule;
 
 struct failure {
@@ -18,6 +19,7 @@ struct failure {
     uint8_t hop;             /* 0: the origin, or no hop at all; 1…: the proxy in `via` order */
     int sys_errno;           /* positive, 0 when the system had no part in it */
     const struct rule *rule; /* that decided so; NULL: none, or whose request it is says it */
+    const struct narrowing *narrowing;   /* that denied it; NULL: none */
     char detail[FAILURE_DETAIL_MAX + 1]; /* printable ASCII; may be empty */
 };
 

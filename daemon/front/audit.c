@@ -250,8 +250,14 @@ static void add_failure(struct log_record *record, const struct failure *failure
         log_record_add(record, "detail", "%s", failure->detail);
 }
 
-void audit_failed(struct peer *peer, uint64_t id, struct text target, const struct failure *failure,
-                  const struct request *request)
+static void add_narrowing(struct log_record *record, const struct narrowing *narrowing)
+{
+    log_record_add(record, "level", "%u", narrowing->depth);
+    log_record_add_bytes(record, "patterns", text_of(narrowing->text));
+}
+
+void audit_failed(struct peer *peer, uint64_t id, const struct asked *asked,
+                  const struct failure *failure, const struct request *request)
 {
     struct log_record record;
     const char *shown;
@@ -260,9 +266,13 @@ void audit_failed(struct peer *peer, uint64_t id, struct text target, const stru
         return;
     begin_peer(&record, LOG_LEVEL_INFO, failure->stage == STAGE_POLICY ? "denied" : "failed", peer);
     log_record_add(&record, "request", "%" PRIu64, id);
-    shown = log_record_add_bytes(&record, "target", target);
+    shown = log_record_add_bytes(&record, "target", asked->target);
+    if (asked->tls_name.data)
+        log_record_add_bytes(&record, "tls_name", asked->tls_name);
     add_rule(&record, request ? request->route.rule : failure->rule);
     add_failure(&record, failure);
+    if (failure->narrowing)
+        add_narrowing(&record, failure->narrowing);
     if (request) {
         add_plan(&record, request);
         add_progress(&record, &request->conns[0]);
@@ -337,7 +347,7 @@ void audit_granted(struct peer *peer, const struct narrowing *narrowing)
         return;
     begin_peer(&record, LOG_LEVEL_INFO, "granted", peer);
     log_record_add(&record, "count", "%zu", narrowing->n_patterns);
-    log_record_add(&record, "level", "%u", narrowing->depth);
+    add_narrowing(&record, narrowing);
     log_record_say(&record, "uid %u pid %d: made a grant of %zu pattern%s", peer->identity->uid,
                    peer->holder.pid, narrowing->n_patterns, narrowing->n_patterns == 1 ? "" : "s");
     write_record(peer->user, &record);

@@ -22,6 +22,12 @@ struct audit {
     struct timer timer;
 };
 
+/* What somebody has asked for; bytes that need not be a target or name. */
+struct asked {
+    struct text target;
+    struct text tls_name; /* NULL: none */
+};
+
 struct front;
 struct front_relay;
 struct narrowing;
@@ -35,8 +41,8 @@ void audit_deinit(struct front *front);
 /* The request may go on, if only because its rule reports instead of denying. */
 void audit_allowed(const struct request *request);
 /* It has failed or was denied; request: NULL where there was none yet. */
-void audit_failed(struct peer *peer, uint64_t id, struct text target, const struct failure *failure,
-                  const struct request *request);
+void audit_failed(struct peer *peer, uint64_t id, const struct asked *asked,
+                  const struct failure *failure, const struct request *request);
 /* n connections were handed over. */
 void audit_connected(const struct request *request, size_t n);
 void audit_relay_ended(const struct front_relay *relay);

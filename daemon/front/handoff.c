@@ -15,13 +15,13 @@
 #include "proto/cleanup.h"
 
 /* In the counters and in the log. request NULL: there was none. */
-static void note_failure(struct peer *peer, uint64_t id, struct text target,
+static void note_failure(struct peer *peer, uint64_t id, const struct asked *asked,
                          const struct failure *failure, const struct request *request)
 {
     const struct rule *rule = request ? request->route.rule : failure->rule;
 
     stats_add_failure(rule ? rule->stats : peer->front->undecided, failure->stage, failure->code);
-    audit_failed(peer, id, target, failure, request);
+    audit_failed(peer, id, asked, failure, request);
 }
 
 static void fill_failure(struct message_result *result, const struct failure *failure)
@@ -84,12 +84,12 @@ static void fill_progress(struct message_result *result, const struct conn *conn
 
 /* request NULL: there was none. */
 static void send_failure(struct peer *peer, uint64_t id, const struct failure *failure,
-                         struct text target, const struct request *request)
+                         const struct asked *asked, const struct request *request)
 {
     struct message_result result = {0};
     struct front *front = peer->front;
 
-    note_failure(peer, id, target, failure, request);
+    note_failure(peer, id, asked, failure, request);
     fill_failure(&result, failure);
     if (request)
         fill_progress(&result, &request->conns[0]);
@@ -98,10 +98,21 @@ static void send_failure(struct peer *peer, uint64_t id, const struct failure *f
     free_chain(&result);
 }
 
-void request_send_failure(struct peer *peer, uint64_t id, struct text target,
+void request_send_failure(struct peer *peer, uint64_t id, const struct message_connect *m,
                           const struct failure *failure)
 {
-    send_failure(peer, id, failure, target, NULL);
+    const struct asked asked = {m->target, m->tls_name};
+
+    send_failure(peer, id, failure, &asked, NULL);
+}
+
+/* What the request is for; text: where the target is written. */
+static struct asked asked_by(const struct request *request, char text[TARGET_TEXT_MAX])
+{
+    target_format(&request->params.target, text);
+    return (struct asked){text_of(text), request->params.tls_name
+                                             ? text_of(request->params.tls_name)
+                                             : (struct text){0}};
 }
 
 static void fill_success(struct message_result *result, const struct conn *conn,
@@ -173,16 +184,24 @@ static void start_relays(struct request *request)
 static void end_unheard(struct request *request, const struct failure *failure)
 {
     char target[TARGET_TEXT_MAX];
+    const struct asked asked = asked_by(request, target);
 
-    target_format(&request->params.target, target);
-    note_failure(request->peer, request->id, text_of(target), failure, request);
+    note_failure(request->peer, request->id, &asked, failure, request);
+    request_free(request);
+}
+
+static void end_with_failure(struct request *request, const struct failure *failure)
+{
+    char target[TARGET_TEXT_MAX];
+    const struct asked asked = asked_by(request, target);
+
+    send_failure(request->peer, request->id, failure, &asked, request);
     request_free(request);
 }
 
 /* The connections are lost; that at least can be said where only the fds could not be sent. */
 static void result_lost(struct request *request, int error)
 {
-    char target[TARGET_TEXT_MAX];
     struct failure failure;
 
     discard_relays(request);
@@ -193,9 +212,7 @@ static void result_lost(struct request *request, int error)
     }
     failure_format(&failure, ERROR_NO_RESOURCES, error, "too many connections wait to be taken");
     failure.stage = STAGE_HANDOFF;
-    target_format(&request->params.target, target);
-    send_failure(request->peer, request->id, &failure, text_of(target), request);
-    request_free(request);
+    end_with_failure(request, &failure);
 }
 
 static void result_sent(struct outgoing *out, int res)
@@ -275,7 +292,6 @@ void request_hand_over(struct request *request)
     const struct conn *first = request_first_connected(request);
     struct failure failure = {.code = ERROR_CANCELLED, .stage = STAGE_REQUEST};
     struct outgoing *out = NULL;
-    char target[TARGET_TEXT_MAX];
 
     request->is_handed_over = true;
     ring_timer_set(peer->front->env.ring, &request->deadline,
@@ -299,7 +315,5 @@ void request_hand_over(struct request *request)
         peer_send(out);
         return;
     }
-    target_format(&request->params.target, target);
-    send_failure(peer, request->id, &failure, text_of(target), request);
-    request_free(request);
+    end_with_failure(request, &failure);
 }

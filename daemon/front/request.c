@@ -237,7 +237,7 @@ void request_connect(struct peer *peer, uint64_t id, const struct message_connec
         return;
     }
     if (!may_ask(peer, &failure) || !prepare(peer, id, m, &request, &failure)) {
-        request_send_failure(peer, id, m->target, &failure);
+        request_send_failure(peer, id, m, &failure);
         inbox_pause(peer);
         return;
     }
@@ -245,7 +245,7 @@ void request_connect(struct peer *peer, uint64_t id, const struct message_connec
         failure_set(&failure, ERROR_NO_RESOURCES, 0);
         failure.rule = request->route.rule;
         request_free(request);
-        request_send_failure(peer, id, m->target, &failure);
+        request_send_failure(peer, id, m, &failure);
         return;
     }
     audit_allowed(request);

@@ -45,6 +45,6 @@ bool request_route(const struct front *front, const struct identity *identity,
 void request_hand_over(struct request *request);
 /* The first of its connections that is there; NULL where none is. */
 const struct conn *request_first_connected(const struct request *request);
-/* A result that is only a failure. The target, which need not be one, is for the log. */
-void request_send_failure(struct peer *peer, uint64_t id, struct text target,
+/* A result that is only a failure, for a request that does not exist. */
+void request_send_failure(struct peer *peer, uint64_t id, const struct message_connect *message,
                           const struct failure *failure);

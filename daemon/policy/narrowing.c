@@ -7,6 +7,7 @@
 #include "daemon/policy/narrowing.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,14 @@ static bool parse_pattern(struct text text, struct pattern *ret, struct failure 
     return r == 0;
 }
 
+static void note_text(struct narrowing *n, struct text pattern)
+{
+    size_t used = strlen(n->text);
+
+    snprintf(n->text + used, sizeof n->text - used, "%s%.*s", used > 0 ? " " : "", (int)pattern.n,
+             pattern.data);
+}
+
 bool narrowing_new(struct narrowing **ret, struct narrowing *parent, struct quota *quota,
                    const struct message_grant *m, struct failure *failure)
 {
@@ -73,6 +82,7 @@ bool narrowing_new(struct narrowing **ret, struct narrowing *parent, struct quot
     if (!n)
         return false;
     for (; n->n_patterns < m->n_patterns; n->n_patterns++) {
+        note_text(n, m->patterns[n->n_patterns]);
         if (!parse_pattern(m->patterns[n->n_patterns], &n->patterns[n->n_patterns], failure)) {
             narrowing_unref(n);
             return false;
@@ -110,9 +120,10 @@ static bool is_matched(const struct narrowing *n, const struct target *target)
     return false;
 }
 
-static bool deny(struct failure *failure, const char *detail)
+static bool deny(struct failure *failure, const struct narrowing *n, const char *detail)
 {
     failure_format(failure, ERROR_DENIED, 0, "%s", detail);
+    failure->narrowing = n;
     return false;
 }
 
@@ -122,12 +133,12 @@ bool narrowing_covers(const struct narrowing *narrowing, const struct target *ta
     struct target named;
 
     if (narrowing && tls_name && pattern_rename_target(target, tls_name, &named) < 0)
-        return deny(failure, "the TLS name is no host name");
+        return deny(failure, NULL, "the TLS name is no host name");
     for (const struct narrowing *n = narrowing; n; n = n->parent) {
         if (!is_matched(n, target))
-            return deny(failure, "the grant does not cover this target");
+            return deny(failure, n, "the grant does not cover this target");
         if (tls_name && !is_matched(n, &named))
-            return deny(failure, "the grant covers the target, but not this TLS name");
+            return deny(failure, n, "the grant covers the target, but not this TLS name");
     }
     return true;
 }

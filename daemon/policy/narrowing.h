@@ -10,15 +10,17 @@
 #include "proto/message.h"
 
 #define NARROWING_DEPTH_MAX          8
-#define NARROWING_SESSIONS_MAX       256                /* of a level and of those below it */
+#define NARROWING_TEXT_MAX           255 /* bytes of the patterns that are kept for the log */
+#define NARROWING_SESSIONS_MAX       256 /* of a level and of those below it */
 #define NARROWING_BYTES_PER_USER_MAX (16 * 1024 * 1024) /* in all workers */
 
 struct narrowing {
     unsigned n_references;
-    struct narrowing *parent; /* NULL: the widest */
-    unsigned depth;           /* from 1 */
-    unsigned n_sessions;      /* that have this level */
-    struct charge charge;     /* its bytes */
+    struct narrowing *parent;          /* NULL: the widest */
+    unsigned depth;                    /* from 1 */
+    unsigned n_sessions;               /* that have this level */
+    struct charge charge;              /* its bytes */
+    char text[NARROWING_TEXT_MAX + 1]; /* the patterns as they were given, cut */
     size_t n_patterns;
     struct pattern patterns[];
 };
@@ -32,7 +34,7 @@ struct narrowing *narrowing_ref(struct narrowing *narrowing);
 struct narrowing *narrowing_unref(struct narrowing *narrowing); /* NULL is fine; returns NULL */
 
 /* Whether every level covers the target, and the name that TLS is to ask for (canonical; NULL:
- * none); else false with a failure. NULL covers everything. */
+ * none); else false with a failure and the level that does not. NULL covers everything. */
 bool narrowing_covers(const struct narrowing *narrowing, const struct target *target,
                       const char *tls_name, struct failure *ret_failure);
 

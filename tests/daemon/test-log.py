@@ -96,12 +96,20 @@ class Log(rig.Case):
         self.assertEqual((reported["rule"], reported["target"]), ("test", self.target))
 
     def test_tls_name(self):
-        """The plan has the name that was to be verified, when it is not the target's."""
-        daemon = self.start()
+        """The plan has the name that was to be verified, when it is not the target's; where there is no
+        plan, the record has it as it was asked for."""
+        daemon = self.start(rig.rule(allow='{ "tls://127.0.0.1:*", "tls://127.example:*" }'))
+        target = f"tls://127.0.0.1:{fdialtest.free_port()}"
         with contextlib.closing(rig.Session(daemon.socket)) as s:
-            s.connect(f"tls://127.0.0.1:{fdialtest.free_port()}", rig.attr(rig.TLS_NAME, "127.example"))
-            failed, = self.events(daemon, "failed")
+            for name in "127.example", "other.test", "a\tb=\n":
+                s.connect(target, rig.attr(rig.TLS_NAME, name))
+            s.connect(target)
+            failed, denied, no_name, plain = self.events(daemon, "failed", "denied", "failed", "failed")
         self.assertIn("tls(127.example)", failed["plan"])
+        self.assertEqual((failed["tls_name"], denied["tls_name"], denied["target"]),
+                         ("127.example", "other.test", target))
+        self.assertEqual((no_name["code"], no_name["tls_name"]), ("BAD_OPTION", "a\\x09b=\\x0a"))
+        self.assertNotIn("tls_name", plain)
 
     def test_failed(self):
         daemon = self.start()
@@ -157,11 +165,31 @@ class Log(rig.Case):
             made, denied, inner = self.events(daemon, "granted", "denied", "granted")
         self.assertEqual((made["uid"], made["pid"], made["count"], made["level"]),
                          (str(rig.UID), str(os.getpid()), "2", "1"))
+        self.assertEqual(made["patterns"], f"{self.target} tcp://a.test:1")
         self.assertNotIn("holder_uid", made)
         self.assertEqual((denied["uid"], denied["pid"], denied["holder_uid"], denied["target"]),
                          (str(rig.UID), pid, str(other), "tcp://other.test:9"))
+        self.assertEqual((denied["level"], denied["patterns"]), ("1", made["patterns"]))
         self.assertEqual((inner["uid"], inner["pid"], inner["holder_uid"], inner["count"], inner["level"]),
                          (str(rig.UID), pid, str(other), "1", "2"))
+
+    def test_level_that_denies(self):
+        """Also the patterns of a grant are somebody's bytes, and many."""
+        daemon = self.start()
+        nasty = 'unix:/a"\\event=allowed'
+        others = [f"tcp://{i}.test:1" for i in range(30)]
+        with contextlib.closing(rig.Session(daemon.socket)) as maker, \
+                contextlib.closing(maker.grant(self.target, nasty, *others)) as outer, \
+                contextlib.closing(outer.open()) as s, \
+                contextlib.closing(s.grant("tcp://*:*")) as inner:
+            with contextlib.closing(inner.open()) as s:
+                s.connect("https://127.0.0.1")
+                s.connect("tcp://127.0.0.1:9")
+            by_inner, by_outer = self.events(daemon, "denied", "denied")
+        self.assertEqual((by_inner["level"], by_inner["patterns"]), ("2", "tcp://*:*"))
+        text = " ".join([self.target, nasty, *others])[:255]
+        self.assertEqual((by_outer["level"], by_outer["patterns"]),
+                         ("1", text.replace("\\", "\\x5c").replace('"', "\\x22")))
 
     def test_relay_of_a_grant(self):
         daemon = self.start()
