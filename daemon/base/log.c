@@ -1,10 +1,17 @@
-/* One write(2) a line, so that lines of several threads do not mix. Whether stderr is the journal,
+/* One write(2) a line, so that lines of several threads do not mix; and only when poll(2) says that
+ * there is room, for a worker must not wait for whoever reads stderr, nor must the main thread,
+ * which is to hear of signals. O_NONBLOCK would be that of everybody who has this stderr.
+ *
+ * Whether stderr is the journal,
  * which knows priorities, systemd.exec(5) says under $JOURNAL_STREAM: the device and inode there
  * are those of stderr, unless it was redirected since. */
 #include "daemon/base/log.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +25,9 @@
 static enum log_level max_level = LOG_LEVEL_INFO;
 static bool has_journal;
 static int journal_fd = -1;
+/* So that nobody else takes the room that poll(2) has promised. */
+static pthread_mutex_t stderr_mutex = PTHREAD_MUTEX_INITIALIZER;
+static atomic_uint n_lost; /* messages since that was last told */
 
 static bool is_journal(int fd)
 {
@@ -85,6 +95,43 @@ int log_level_parse(const char *text, enum log_level *ret)
     return -EINVAL;
 }
 
+static bool try_to_write(const char *line, size_t n)
+{
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    ssize_t written;
+
+    do
+        written = poll(&room, 1, 0) == 1 ? write(STDERR_FILENO, line, n) : 0;
+    while (written < 0 && errno == EINTR);
+    return written != 0;
+}
+
+/* In a line of its own, once there is room again. */
+static void tell_lost(void)
+{
+    unsigned lost = atomic_load(&n_lost);
+    char line[LOG_LINE_MAX];
+    int n;
+
+    if (lost == 0)
+        return;
+    n = snprintf(line, sizeof line, "%s%u messages left out, as nobody has read them\n",
+                 log_line_start(LOG_LEVEL_WARNING), lost);
+    if (try_to_write(line, (size_t)n))
+        atomic_fetch_sub(&n_lost, lost);
+}
+
+bool log_write_line(const char *line, size_t n)
+{
+    bool is_written;
+
+    pthread_mutex_lock(&stderr_mutex);
+    tell_lost();
+    is_written = try_to_write(line, n);
+    pthread_mutex_unlock(&stderr_mutex);
+    return is_written;
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
     char line[LOG_LINE_MAX];
@@ -99,6 +146,6 @@ void log_write(enum log_level level, const char *format, ...)
     va_end(args);
     n = strlen(line);
     line[n++] = '\n';
-    while (write(STDERR_FILENO, line, n) < 0 && errno == EINTR)
-        ;
+    if (!log_write_line(line, n))
+        atomic_fetch_add(&n_lost, 1);
 }

@@ -1,21 +1,15 @@
 /* The journal's own protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL) is one datagram "KEY=value\n…":
  * written here, because sd_journal_sendv(3) waits as long as journald is stuck, and a worker must
- * not. For the same reason a line goes to stderr only when poll(2) says that there is room. */
+ * not. */
 #include "daemon/base/log_record.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "daemon/base/escape.h"
-
-/* So that nobody else takes the room that poll(2) has promised. */
-static pthread_mutex_t stderr_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 void log_record_init(struct log_record *record, enum log_level level)
 {
@@ -165,19 +159,6 @@ size_t log_record_datagram(const struct log_record *record, char datagram[LOG_RE
     return out.n;
 }
 
-static bool write_line(const char *line, size_t n)
-{
-    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
-    ssize_t written;
-
-    pthread_mutex_lock(&stderr_mutex);
-    do
-        written = poll(&room, 1, 0) == 1 ? write(STDERR_FILENO, line, n) : 0;
-    while (written < 0 && errno == EINTR);
-    pthread_mutex_unlock(&stderr_mutex);
-    return written != 0;
-}
-
 bool log_record_write(const struct log_record *record)
 {
     char text[LOG_RECORD_MAX];
@@ -185,5 +166,5 @@ bool log_record_write(const struct log_record *record)
 
     if (r != -ENOTCONN)
         return r == 0;
-    return write_line(text, log_record_line(record, log_line_start(record->level), text));
+    return log_write_line(text, log_record_line(record, log_line_start(record->level), text));
 }

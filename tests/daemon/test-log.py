@@ -4,6 +4,7 @@ it."""
 import collections
 import contextlib
 import os
+import signal
 import socket
 import threading
 import time
@@ -317,16 +318,9 @@ class Log(rig.Case):
         """stderr is a pipe that is full: the daemon goes on, and tells later how much is missing."""
         reader, writer = os.pipe()
         self.addCleanup(os.close, reader)
-        path = os.path.join(self.directory(), "s.sock")
-        config = os.path.join(self.directory(), "fdiald.conf")
-        with open(config, "w", encoding="utf-8") as f:
-            f.write("workers = 1\n" + rig.rule())
-        os.chmod(config, 0o644)
-        process = fdialtest.popen([fdialtest.program("fdiald"), "--config", config, "--socket", path],
-                                  env=fdialtest.built_environment(), stderr=writer)
+        process, path = self.start_with_stderr(writer)
         os.close(writer)
         try:
-            fdialtest.wait_until(lambda: os.path.exists(path), fdialtest.START_TIMEOUT_S)
             s = fdialtest.wait_until(lambda: self.try_session(path), fdialtest.START_TIMEOUT_S)
             until = time.monotonic() + rig.WAIT_S
             while int(s.status()["log_lines_left_out"]) == 0 and time.monotonic() < until:
@@ -346,6 +340,48 @@ class Log(rig.Case):
                 os.read(reader, 1 << 20)
             process.wait(rig.WAIT_S)
         self.assertEqual(process.returncode, 0)
+
+    def test_nobody_reads_from_the_start(self):
+        """The daemon's own messages do not wait either: it starts, reloads and ends."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+
+        def fill():
+            os.set_blocking(writer, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, 4096 * b"x")
+            os.set_blocking(writer, True)
+
+        def read_what_is_said():
+            process.send_signal(signal.SIGHUP)
+            return os.read(reader, 1 << 20).lstrip(b"x")
+
+        fill()
+        process, path = self.start_with_stderr(writer)
+        try:
+            s = fdialtest.wait_until(lambda: self.try_session(path), fdialtest.START_TIMEOUT_S)
+            self.assertNotEqual(s.connect_code("tcp://127.0.0.1:1"), 0)
+            s.close()
+            said = b""
+            while b"messages left out, as nobody has read them" not in said:
+                said += read_what_is_said()
+            fill()
+        finally:
+            process.terminate()
+            process.wait(rig.WAIT_S)
+        self.assertEqual(process.returncode, 0)
+
+    def start_with_stderr(self, stderr):
+        path = os.path.join(self.directory(), "s.sock")
+        config = os.path.join(self.directory(), "fdiald.conf")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write("workers = 1\n" + rig.rule())
+        os.chmod(config, 0o644)
+        process = fdialtest.popen([fdialtest.program("fdiald"), "--config", config, "--socket", path],
+                                  env=fdialtest.built_environment(), stderr=stderr)
+        return process, path
 
     @staticmethod
     def try_session(path):

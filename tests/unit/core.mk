@@ -49,3 +49,8 @@ check_PROGRAMS += tests/unit/test-heap
 tests_unit_test_heap_SOURCES = tests/unit/test-heap.c
 tests_unit_test_heap_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_heap_LDADD = libdaemon.la $(CHECK_LIBS) -lpthread
+
+check_PROGRAMS += tests/unit/test-log
+tests_unit_test_log_SOURCES = tests/unit/test-log.c
+tests_unit_test_log_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_log_LDADD = libdaemon.la $(CHECK_LIBS)
