@@ -199,7 +199,7 @@ static void print_response(const struct fdial_result *r)
     data = fdial_result_response(r, &n);
     if (!data)
         return;
-    puts(fdial_result_response_is_clear(r) ? "response (before TLS, unauthenticated):"
+    puts(fdial_result_response_is_clear(r) ? "response (without TLS, unauthenticated):"
                                            : "response:");
     for (end = data + n; data < end;) {
         const char *newline = memchr(data, '\n', (size_t)(end - data));

@@ -62,7 +62,7 @@ static void fill_response(struct message_result *result, const struct conn *conn
     if (!dialog)
         return;
     result->response = dialog->response;
-    result->is_response_clear = dialog->is_response_clear;
+    result->is_response_clear = dialog->is_response_clear || !conn_tls_of_target(conn);
 }
 
 /* How far a connection came: the stages passed, and what they have found. */
