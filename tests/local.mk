@@ -25,6 +25,8 @@ EXTRA_DIST += $(script_tests) tests/unit/no-check.sh \
 	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/proxies.py tests/lib/certificates.py tests/lib/guests.py
 	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py tests/lib/guests.py \
 	tests/lib/kdc.py
+	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py tests/lib/guests.py \
+	tests/lib/websocket_peer.py
 
 include tests/lib/harness.mk
 include tests/daemon/local.mk

@@ -19,7 +19,8 @@ script_tests += \
 	tests/daemon/test-reload.py \
 	tests/daemon/test-rules.py \
 	tests/daemon/test-seal.py \
-	tests/daemon/test-status.py
+	tests/daemon/test-status.py \
+	tests/daemon/test-websocket.py
 
 EXTRA_DIST += tests/daemon/flood.py tests/daemon/metrics.py tests/daemon/rig.py
 

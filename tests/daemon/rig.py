@@ -21,12 +21,14 @@ ERROR = 255
 VERSION, SOFTWARE = 1, 2
 TARGET, TIMEOUT, FAMILY, ALPN, TLS_NAME, HANDOVER, HEADER, SUBPROTOCOL, COUNT, AS_USER, \
     PATTERN = range(16, 27)
-CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL, TLS_VERSION = range(32, 41)
+CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL, TLS_VERSION, TLS_CIPHER, CERTIFICATE, RESPONSE, \
+    RESPONSE_IS_CLEAR = range(32, 45)
 TIME, END, INDEX, BYTES_SENT, BYTES_RECEIVED, RULE, PLAN, STAT, WHO = 45, 48, 49, 50, 51, 56, 57, 58, 59
 FORMAT, TEXT, MORE = 27, 60, 61
 TCP, KTLS, RELAY = 1, 2, 4
 CLEAN, TRUNCATED, RESET, IDLE, DRAINED, LIFETIME = range(1, 7)
-STAGES = {1: "request", 2: "policy", 3: "resolve", 4: "connect", 6: "tls", 9: "handoff"}
+STAGES = {1: "request", 2: "policy", 3: "resolve", 4: "connect", 5: "proxy", 6: "tls", 7: "upgrade",
+          8: "starttls", 9: "handoff"}
 
 WAIT_S = fdialtest.WAIT_S
 UID = os.getuid()
