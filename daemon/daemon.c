@@ -18,6 +18,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/heap.h"
 #include "daemon/conn/seal.h"
+#include "daemon/gss/gss.h"
 #include "daemon/metrics_server.h"
 #include "daemon/worker.h"
 
@@ -330,7 +331,7 @@ int daemon_run(const struct daemon_options *options)
 {
     struct daemon *d = calloc(1, sizeof *d);
     char error[CONFIG_ERROR_MAX];
-    int status;
+    int status, r;
 
     if (!d)
         return EXIT_FAILURE;
@@ -342,6 +343,10 @@ int daemon_run(const struct daemon_options *options)
     if (stats_table_new(&d->stats) < 0 || !(d->shared.undecided = stats_get(d->stats, ""))) {
         log_error("out of memory");
         status = EXIT_FAILURE;
+    } else if (!options->is_check_only && (r = gss_keeper_new(&d->shared.keeper)) < 0) {
+        /* Before there are secrets. */
+        log_error("cannot start the GSSAPI helper: %s", strerror(-r));
+        status = EXIT_FAILURE;
     } else if (load_config(d, &d->shared.config, error) < 0) {
         log_error("%s", error);
         status = EXIT_FAILURE;
@@ -351,6 +356,7 @@ int daemon_run(const struct daemon_options *options)
     } else {
         status = run(d);
     }
+    gss_keeper_free(d->shared.keeper);
     config_unref(d->shared.config);
     stats_put(d->shared.undecided);
     stats_table_free(d->stats);

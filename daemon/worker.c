@@ -20,6 +20,7 @@
 #include "daemon/front/listener.h"
 #include "daemon/front/peer.h"
 #include "daemon/front/relays.h"
+#include "daemon/gss/gss.h"
 #include "proto/cleanup.h"
 
 #define TRIM_PEAK_MIN 256      /* requests and relays at once; below, there is not much to gain */
@@ -94,12 +95,20 @@ static void stop(struct worker *w)
     ring_cancel(w->ring, &w->wake_op);
 }
 
+static bool is_empty(const struct worker *w)
+{
+    return list_is_empty(&w->front.peers) && list_is_empty(&w->front.grants) &&
+           list_is_empty(&w->front.relays);
+}
+
 /* In each turn from then on, for there may be relays whose result has only just gone out. How they
  * ended is told in the turn after the last one's end, to those who read; then all peers are closed.
  */
 static void go_on_stopping(struct worker *w)
 {
     relays_stop_all(&w->front, RELAY_END_DRAINED);
+    if (is_empty(w))
+        gss_link_stop(w->front.env.gss);
     if (w->is_parting || !list_is_empty(&w->front.relays))
         return;
     w->is_parting = true;
@@ -203,6 +212,11 @@ static int set_up(struct worker *w, const char **ret_error)
         *ret_error = "cannot start the resolver";
         return r;
     }
+    r = gss_link_new(&w->front.env.gss, w->ring, shared->keeper);
+    if (r < 0) {
+        *ret_error = "cannot connect to the GSSAPI helper";
+        return r;
+    }
     op_init(&w->wake_op, woken);
     timer_init(&w->drain_timer, drain_timeout);
     timer_init(&w->trim_timer, trim);
@@ -214,6 +228,7 @@ static void tear_down(struct worker *w)
 {
     if (w->ring)
         audit_deinit(&w->front);
+    gss_link_free(w->front.env.gss);
     resolver_free(w->front.env.resolver);
     own_addresses_free(w->front.env.own);
     ring_free(w->ring);
@@ -239,8 +254,8 @@ static bool is_busy(struct worker *w)
 
 static bool is_over(const struct worker *w)
 {
-    return w->is_parting && list_is_empty(&w->front.peers) && list_is_empty(&w->front.grants) &&
-           list_is_empty(&w->front.relays) && !op_is_pending(&w->wake_op) && !is_accepting(w);
+    return w->is_parting && is_empty(w) && gss_link_has_stopped(w->front.env.gss) &&
+           !op_is_pending(&w->wake_op) && !is_accepting(w);
 }
 
 static void publish_counters(struct worker *w)

@@ -19,6 +19,7 @@ struct worker_shared {
     struct stats *undecided; /* of the rule "" */
     const struct sockets *sockets;
     struct capabilities caps;
+    struct gss_keeper *keeper;
     struct status_source status;
 };
 

@@ -24,6 +24,7 @@ struct conn_env {
     struct ring *ring;
     unsigned worker; /* its number */
     struct resolver *resolver;
+    struct gss_link *gss;
     struct own_addresses *own;
     const struct capabilities *caps;
 };

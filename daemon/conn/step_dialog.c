@@ -206,6 +206,31 @@ static void filled(struct channel *channel, int res)
         conn_continue(conn, res <= 0 ? io_failed(conn, d, -res) : carry_on(conn, d));
 }
 
+/* ---- asking ---- */
+
+static enum step_result ask(struct step_dialog *d)
+{
+    int r = gss_context_ask(&d->gss, d->dialog.question);
+
+    if (r == 0)
+        return STEP_WAIT;
+    dialog_unanswered(&d->dialog, r == -EAGAIN ? "too many questions to GSSAPI at once"
+                                               : "the GSSAPI helper cannot be asked");
+    return STEP_DONE;
+}
+
+static void answered(struct gss_context *context, const struct gss_answer *answer, const char *why)
+{
+    struct step_dialog *d = container_of(context, struct step_dialog, gss);
+    struct conn *conn = d->conn;
+
+    if (answer)
+        dialog_answered(&d->dialog, answer);
+    else
+        dialog_unanswered(&d->dialog, why);
+    conn_continue(conn, carry_on(conn, d));
+}
+
 /* ---- the end ---- */
 
 /* A proxy that cannot reach one of the target's addresses may reach the next. */
@@ -257,7 +282,7 @@ static enum step_result carry_on(struct conn *conn, struct step_dialog *d)
             result = hear(conn, d);
             break;
         case DIALOG_ASK:
-            dialog_unanswered(&d->dialog, "this daemon has nobody to ask");
+            result = ask(d);
             break;
         case DIALOG_RECONNECT:
             return STEP_AGAIN;
@@ -279,7 +304,7 @@ static enum step_result start(struct conn *conn)
         d->has_end = false;
         dialog_reconnected(&d->dialog);
     } else {
-        d = step_dialog_new(conn);
+        d = step_dialog_new(conn, answered);
     }
     if (!d) {
         fail(conn, ERROR_NO_RESOURCES, 0);
@@ -292,6 +317,8 @@ static enum step_result start(struct conn *conn)
 
 static void cancel(struct conn *conn)
 {
+    for (struct step_dialog *d = conn->dialogs; d; d = d->next)
+        gss_context_deinit(&d->gss);
     channel_cancel(&conn->channel);
 }
 

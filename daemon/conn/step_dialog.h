@@ -13,11 +13,14 @@
 #include "daemon/dialog/socks5.h"
 #include "daemon/dialog/starttls.h"
 #include "daemon/dialog/websocket.h"
+#include "daemon/gss/gss.h"
 
 struct conn;
 
 struct step_dialog {
     struct step_dialog *next; /* of conn->dialogs */
+    struct conn *conn;
+    struct gss_context gss; /* whom it asks */
     size_t step;
     size_t n_sent;                     /* of what it wants sent */
     struct builder heard;              /* of what it wants to receive: seen, or taken */
@@ -35,7 +38,8 @@ struct step_dialog {
     };
 };
 
-/* The dialog of the current step, as the plan and the parameters say. NULL without memory. */
-struct step_dialog *step_dialog_new(struct conn *conn);
+/* The dialog of the current step, as the plan and the parameters say; `answered` is for what it
+ * asks. NULL without memory. */
+struct step_dialog *step_dialog_new(struct conn *conn, gss_fn *answered);
 /* Returns the next one. */
 struct step_dialog *step_dialog_free(struct step_dialog *d);

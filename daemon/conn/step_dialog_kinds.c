@@ -254,7 +254,7 @@ static bool init(struct step_dialog *d, const struct conn *conn)
     return false;
 }
 
-struct step_dialog *step_dialog_new(struct conn *conn)
+struct step_dialog *step_dialog_new(struct conn *conn, gss_fn *answered)
 {
     struct step_dialog *d = calloc(1, sizeof *d);
 
@@ -263,6 +263,8 @@ struct step_dialog *step_dialog_new(struct conn *conn)
         return NULL;
     }
     builder_init(&d->heard, DIALOG_HEAD_MAX);
+    gss_context_init(&d->gss, conn->env->gss, answered);
+    d->conn = conn;
     d->step = conn->step;
     d->next = conn->dialogs;
     conn->dialogs = d;
@@ -273,6 +275,7 @@ struct step_dialog *step_dialog_free(struct step_dialog *d)
 {
     struct step_dialog *next = d->next;
 
+    gss_context_deinit(&d->gss);
     dialog_deinit(&d->dialog);
     builder_deinit(&d->heard);
     free(d);

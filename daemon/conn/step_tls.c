@@ -104,7 +104,9 @@ static void handshake(struct task *task)
 static int new_session(const struct conn *conn, struct tls_session **ret)
 {
     const struct target *target = &conn->params->target;
-    struct tls_params params = {.alpn = conn->params->alpn, .n_alpn = conn->params->n_alpn};
+    struct tls_params params = {.alpn = conn->params->alpn,
+                                .n_alpn = conn->params->n_alpn,
+                                .is_anonymous = conn->params->plan.is_anonymous};
 
     if (conn->params->tls_name || target->host_kind == HOST_NAME) {
         params.name = conn->params->tls_name ? conn->params->tls_name : target->host;
@@ -118,10 +120,14 @@ static int new_session(const struct conn *conn, struct tls_session **ret)
     return tls_session_new(ret, conn->params->tls, &params);
 }
 
-static int new_proxy_session(const struct proxy *proxy, struct tls_session **ret)
+static int new_proxy_session(const struct conn *conn, struct tls_session **ret)
 {
+    const struct proxy *proxy = plan_proxy(&conn->params->plan, conn_step(conn)->hop);
     static const struct text http = {"http/1.1", 8};
-    struct tls_params params = {.name = proxy->tls_name, .alpn = &http, .n_alpn = 1};
+    struct tls_params params = {.name = proxy->tls_name,
+                                .alpn = &http,
+                                .n_alpn = 1,
+                                .is_anonymous = conn->params->plan.is_anonymous};
 
     if (proxy->kind != PROXY_HTTP)
         params.n_alpn = 0;
@@ -130,14 +136,12 @@ static int new_proxy_session(const struct proxy *proxy, struct tls_session **ret
 
 static enum step_result start(struct conn *conn)
 {
-    unsigned hop = conn_step(conn)->hop;
     struct tls_session *session;
     int r;
 
     task_init(&conn->tls.task, conn->params->lane, handshake);
     conn->tls.is_finished = false;
-    r = hop > 0 ? new_proxy_session(plan_proxy(&conn->params->plan, hop), &session)
-                : new_session(conn, &session);
+    r = conn_step(conn)->hop > 0 ? new_proxy_session(conn, &session) : new_session(conn, &session);
     if (r < 0) {
         if (r == -EINVAL)
             failure_format(&conn->failure, ERROR_BAD_OPTION, 0, "the TLS name or ALPN cannot be");
