@@ -184,6 +184,15 @@ static int check_source(const struct value *value, const struct rule *rule, char
     return 0;
 }
 
+/* Prefixes match literals only, so no IPv4 address can come of them. */
+static bool has_ipv6_only(const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->n_allow; i++)
+        if (rule->allow[i].host_kind != PATTERN_PREFIX || !rule->allow[i].is_ipv6)
+            return false;
+    return rule->mode != MODE_REPORT;
+}
+
 static int check_via(const struct section *section, const struct rule *rule, char *error)
 {
     const struct value *resolve = section->keys[KEY_RESOLVE].values;
@@ -197,6 +206,11 @@ static int check_via(const struct section *section, const struct rule *rule, cha
         return config_refuse(error, &resolve->place,
                              "proxy '%s' looks no names up: socks4 knows addresses only; use "
                              "socks4a or socks5, or remove this",
+                             last->name);
+    if (is_socks4(last) && has_ipv6_only(rule) && rule->n_no_proxy == 0)
+        return config_refuse(error, &section->keys[KEY_VIA].values[rule->n_via - 1].place,
+                             "proxy '%s' cannot be told IPv6 addresses by socks4, and this rule "
+                             "allows nothing else; use socks5",
                              last->name);
     return check_source(section->keys[KEY_SOURCE].values, rule, error);
 }

@@ -204,6 +204,12 @@ static const struct {
      "remove this"},
     {RULE("via = { socks4a, http }\nresolve = proxy"), NULL},
     {RULE("via = socks4\nresolve = local"), NULL},
+    {RULE_OF("{ \"https://[2001:db8::]/32\", \"tcp://[2001:db8::1]:22\" }", "via = socks4a"),
+     "12: proxy 'socks4a' cannot be told IPv6 addresses by socks4, and this rule allows nothing "
+     "else; use socks5"},
+    {RULE_OF("{ \"https://[2001:db8::]/32\", \"https://h\" }", "via = socks4a"), NULL},
+    {RULE_OF("\"https://[2001:db8::]/32\"", "via = socks4a\nmode = report"), NULL},
+    {RULE_OF("\"https://[2001:db8::]/32\"", "via = { socks4a, socks5 }"), NULL},
     {RULE_OF("{ \"unix:/a\", \"unix:/b\" }", "via = http"),
      "12: no proxy leads to a Unix socket, and this rule allows nothing else; remove 'via'"},
     {RULE_OF("{ \"unix:/a\", \"tcp://h:1\" }", "via = http"), NULL},
