@@ -27,6 +27,8 @@ EXTRA_DIST += $(script_tests) tests/unit/no-check.sh \
 	tests/lib/kdc.py
 	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py tests/lib/guests.py \
 	tests/lib/websocket_peer.py
+	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py tests/lib/guests.py \
+	tests/lib/leaks.py
 
 include tests/lib/harness.mk
 include tests/daemon/local.mk

@@ -14,6 +14,7 @@ import tempfile
 import threading
 
 import fdialtest
+import leaks
 
 HELLO, CONNECT, CANCEL, EXPLAIN, STATUS, GRANT, OPEN = range(1, 8)
 WELCOME, RESULT, ENDED, EXPLAINED, STATUS_REPLY, GRANTED, OPENED = range(129, 136)
@@ -96,8 +97,12 @@ class Message:
 
     def times_us(self):
         """By stage."""
+        return {stage: us for stage, _hop, us in self.times()}
+
+    def times(self):
+        """(stage, hop, µs) of each step, in order."""
         times = [struct.unpack("<BBI", t) for t in self.attributes.get(TIME, [])]
-        return {STAGES[stage]: us for stage, _hop, us in times}
+        return [(STAGES[stage], hop, us) for stage, hop, us in times]
 
     def __repr__(self):
         return f"<{self.kind} id {self.id} {self.attributes} fds {self.fds}>"
@@ -134,6 +139,7 @@ class Session:
         except ConnectionResetError:
             return None
         assert not flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC)
+        leaks.search(data, "a message")
         fds = array.array("i")
         for level, kind, value in control:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

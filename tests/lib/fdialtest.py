@@ -30,6 +30,7 @@ import tempfile
 import time
 import unittest
 
+import leaks
 from certificates import Authority  # noqa: F401 (re-exported)
 from origins import *  # noqa: F401,F403 (re-exported)
 
@@ -41,6 +42,7 @@ WAIT_S = 60 if IS_SLOW else 30  # for what must come
 START_TIMEOUT_S = 60 if IS_SLOW else 20
 STOP_TIMEOUT_S = 60 if IS_SLOW else 20
 CLI_TIMEOUT_S = 90 if IS_SLOW else 40
+CLI_CARRIES = ("connect", "exec", "fdpass", "grant")  # others' words, on stdout
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -209,6 +211,9 @@ def run_cli(args, *, uid=None, netns=False, input=b"", timeout=CLI_TIMEOUT_S, en
         process.kill()
         out, err = process.communicate()
         raise AssertionError(f"{argv} was not done after {timeout} s: {err[-2000:]!r}") from None
+    leaks.search(err, f"{argv}'s stderr")
+    if args[0] not in CLI_CARRIES:
+        leaks.search(out, f"{argv}'s stdout")
     return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
 
@@ -258,10 +263,11 @@ class Daemon:
 
     config: the text of its configuration, None for none. listeners: names; the daemon is then
     started with sockets as systemd does it, and `sockets` has the path of each (the default one is
-    named "fdial"). user: --user. wrapper: a command in front, like valgrind's."""
+    named "fdial"). user: --user. wrapper: a command in front, like valgrind's. credentials: {name: text}
+    of the files that the configuration names. No secret may come out of it, see leaks.py."""
 
     def __init__(self, config="", *, user=False, listeners=(), args=(), env=None, uid=None,
-                 wrapper=(), log_level="debug"):
+                 wrapper=(), log_level="debug", credentials=None):
         self.is_ended = False  # by kill() or stop(); not when it died by itself
         self.directory = tempfile.mkdtemp(prefix="daemon-")
         os.chmod(self.directory, 0o755)
@@ -278,6 +284,11 @@ class Daemon:
             os.chown(self.directory, uid, uid)
         listening = [self._listen(path) for path in self.sockets.values()] if listeners else []
         full_env = built_environment(env)
+        if credentials is not None:
+            self.credentials = leaks.write_credentials(credentials)
+            full_env["CREDENTIALS_DIRECTORY"] = self.credentials
+            if uid is not None:
+                subprocess.run(["chown", "-R", str(uid), self.credentials], check=True)
         if listening:
             full_env["LISTEN_FDNAMES"] = ":".join(self.sockets)
             numbers = ",".join(str(s.fileno()) for s in listening)
@@ -355,12 +366,22 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        leaks.search(self.log(), "the daemon's log")
+
+    def search_status(self):
+        """The counters are read by more people than may read the log."""
+        for args in ([], ["--json"], ["--openmetrics"]):
+            self.run_cli(["status", *args])
 
     def stop(self, expected_status=0):
         """Ends it; how it ended is part of the test."""
         self.is_ended = True
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            try:
+                if leaks.has_secrets():
+                    self.search_status()
+            finally:
+                self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -368,6 +389,7 @@ class Daemon:
             raise AssertionError(f"the daemon did not stop on SIGTERM\n{self.log()[-4000:]}") from None
         if status != expected_status:
             raise AssertionError(f"the daemon ended with status {status}\n{self.log()[-4000:]}")
+        leaks.search(self.log(), "the daemon's log")
 
 
 def start_daemon(config="", **kwargs):

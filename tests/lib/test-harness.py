@@ -1,4 +1,5 @@
 """The harness's own servers and certificates do what their names say (seen with plain sockets)."""
+import base64
 import os
 import socket
 import ssl
@@ -6,6 +7,7 @@ import subprocess
 import sys
 
 import fdialtest
+import leaks
 
 
 class Harness(fdialtest.Case):
@@ -94,6 +96,34 @@ class Harness(fdialtest.Case):
         self.assertIn("unreachable", fdialtest.call_as(connect, netns=True))
         self.assertEqual(fdialtest.call_as(connect, uid=uid), "None")
         fdialtest.wait_until(lambda: origin.accepted == 1)
+
+    def test_leaks_are_found(self):
+        self.addCleanup(leaks.forget)
+        leaks.keep_credential("somebody:correct horse")
+        leaks.search("somebody: correct, horse", "what is harmless")
+        for before in ("", "a", "ab", "abc"):
+            text = base64.b64encode(f"{before}correct horse battery".encode()).decode()
+            with self.subTest(text), self.assertRaises(leaks.Leak):
+                leaks.search(f"Basic {text}==", "this")
+        for text in ("x=correct horse", "636f727265637420686f727365", "correct%20horse"):
+            with self.subTest(text), self.assertRaises(leaks.Leak):
+                leaks.search(text.encode(), "this")
+
+    def test_leaks_of_the_daemon(self):
+        self.addCleanup(leaks.forget)
+        rule = 'rule "correct-horse" { client = "uid:%d" allow = "tcp://*:*" addresses = "loopback" }' % os.getuid()
+        daemon = fdialtest.start_daemon(rule, credentials={"corp": "me:correct-horse"})
+        self.addCleanup(daemon.process.wait)
+        self.addCleanup(daemon.process.kill)
+        with open(os.path.join(daemon.credentials, "corp"), encoding="utf-8") as f:
+            self.assertEqual(f.read(), "me:correct-horse")
+        with self.assertRaisesRegex(leaks.Leak, "stdout"):
+            daemon.run_cli(["explain", "tcp://127.0.0.1:1"])
+        daemon.run_cli(["connect", f"tcp://127.0.0.1:{self.serve(fdialtest.Echo()).port}"])
+        with self.assertRaisesRegex(leaks.Leak, "stdout"):  # its counters are by rule
+            daemon.stop()
+        with self.assertRaisesRegex(leaks.Leak, "log"):
+            daemon.kill()
 
 
 if __name__ == "__main__":
