@@ -65,9 +65,6 @@ static int find_config(struct daemon *d, struct config **ret, char error[CONFIG_
         return r;
     if (d->options->is_user)
         return config_new_user(ret, getuid(), error);
-    log_warning("no configuration, so every request is denied: write rules to %s, see"
-                " fdiald.conf(5)",
-                d->config_path);
     return config_new_empty(ret, error);
 }
 
@@ -90,6 +87,9 @@ static int load_config(struct daemon *d, struct config **ret, char error[CONFIG_
         return r;
     for (size_t i = 0; i < config->n_warnings; i++)
         log_warning("%s", config->warnings[i]);
+    if (config->n_rules == 0)
+        log_warning("no rules, so every request is denied: write some to %s, see fdiald.conf(5)",
+                    d->config_path);
     if (d->n_planned == 0)
         d->n_planned = plan_workers(config);
     r = config_prepare(config, d->stats, d->n_planned);
