@@ -189,6 +189,37 @@ static size_t add_nameserver(char *to, size_t size, const char *text, bool is_fi
                             is_bare ? text + 1 : text);
 }
 
+/* Like ::1:53, which is an address and may be meant as one with a port. */
+static bool is_ambiguous(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    struct in6_addr ipv6;
+    uint16_t port;
+
+    return colon && host_parse_ipv6(text, strlen(text), &ipv6) == 0 &&
+           host_parse_ipv6(text, (size_t)(colon - text), &ipv6) == 0 &&
+           port_parse(colon + 1, strlen(colon + 1), &port) == 0;
+}
+
+static int check_nameserver(const struct value *value, char error[CONFIG_ERROR_MAX])
+{
+    const char *text = value->text;
+    int n_host = (int)(strrchr(text, ':') ? strrchr(text, ':') - text : 0);
+
+    if (!is_nameserver(text))
+        return config_refuse(error, &value->place,
+                             "'%s' takes addresses like 192.0.2.1, 192.0.2.1:53 or "
+                             "[2001:db8::1]:53; '%.60s' is none",
+                             config_key_name(KEY_NAMESERVERS), text);
+    if (is_ambiguous(text))
+        return config_refuse(error, &value->place,
+                             "'%s': is '%s' an address with a port? write [%.*s]:%s if so, else "
+                             "[%s]",
+                             config_key_name(KEY_NAMESERVERS), text, n_host, text,
+                             text + n_host + 1, text);
+    return 0;
+}
+
 int config_parse_nameservers(const struct value_list *list, char **ret,
                              char error[CONFIG_ERROR_MAX])
 {
@@ -197,11 +228,10 @@ int config_parse_nameservers(const struct value_list *list, char **ret,
     size_t n = 0;
 
     for (size_t i = 0; i < list->n; i++) {
-        if (!is_nameserver(list->values[i].text))
-            return config_refuse(error, &list->values[i].place,
-                                 "'%s' takes addresses like 192.0.2.1, 192.0.2.1:53 or "
-                                 "[2001:db8::1]:53; '%.60s' is none",
-                                 config_key_name(KEY_NAMESERVERS), list->values[i].text);
+        int r = check_nameserver(&list->values[i], error);
+
+        if (r < 0)
+            return r;
         size += strlen(list->values[i].text) + 1;
     }
     joined = malloc(size);

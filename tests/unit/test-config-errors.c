@@ -147,6 +147,8 @@ static const struct {
     {"nameservers = \"[192.0.2.1]\"",
      "1: 'nameservers' takes addresses like 192.0.2.1, 192.0.2.1:53 or "
      "[2001:db8::1]:53; '[192.0.2.1]' is none"},
+    {"nameservers = { \"2001:db8::1\",\n\"::1:53\" }",
+     "2: 'nameservers': is '::1:53' an address with a port? write [::1]:53 if so, else [::1:53]"},
     {"nameservers = \"192.0.2.1,192.0.2.2\"",
      "1: 'nameservers' takes addresses like 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53; "
      "'192.0.2.1,192.0.2.2' is none"},

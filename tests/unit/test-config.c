@@ -149,9 +149,9 @@ END_TEST
 START_TEST(test_nameservers)
 {
     struct config *config = parse("nameservers = { \"[2001:db8::1]\", '192.0.2.1', \"::1\",\n"
-                                  "  \"[2001:db8::2]\", \"[::]:1\" }");
+                                  "  \"[2001:db8::2]\", \"[::]:1\", \"[::1:53]\" }");
 
-    ck_assert_str_eq(config->nameservers, "2001:db8::1,192.0.2.1,::1,2001:db8::2,[::]:1");
+    ck_assert_str_eq(config->nameservers, "2001:db8::1,192.0.2.1,::1,2001:db8::2,[::]:1,::1:53");
     config_unref(config);
 }
 END_TEST
