@@ -22,6 +22,7 @@
 #include <sys/uio.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/resolve/dns_servers.h"
 #include "daemon/resolve/dns_sockets.h"
 #include "daemon/resolve/file_stamp.h"
 #include "proto/cleanup.h"
@@ -32,6 +33,7 @@
 
 #define PORT_DNS   53
 #define RCODE_NONE -1
+#define REASON_MAX (DNS_SERVERS_TEXT_MAX + 40)
 
 struct dns_channel {
     struct dns *dns;
@@ -55,6 +57,8 @@ struct dns {
     struct list answered;
     struct timer delivery;
     bool is_closing;
+    char timed_out[REASON_MAX]; /* reasons, with the servers of the newest channel */
+    char unreachable[REASON_MAX];
 };
 
 static void dns_channel_free(struct dns_channel *channel)
@@ -194,10 +198,10 @@ static const char *failure_reason(const struct dns_channel *channel, int status)
 {
     switch (status) {
     case ARES_ETIMEOUT:
-        return "timed out";
+        return channel->dns->timed_out;
     case ARES_ECONNREFUSED:
         return channel->last_rcode > 0 ? dns_rcode_name((unsigned)channel->last_rcode)
-                                       : "no name server could be reached";
+                                       : channel->dns->unreachable;
     case ARES_ENOMEM:
         return "out of memory";
     case ARES_EBADNAME:
@@ -274,6 +278,16 @@ static int dns_channel_open(struct dns_channel *channel)
     return errno_from_ares(ares_set_servers_ports_csv(channel->ares, dns->servers));
 }
 
+static void note_servers(struct dns *dns, const struct dns_channel *channel)
+{
+    char servers[DNS_SERVERS_TEXT_MAX];
+
+    dns_servers_format(channel->ares, dns->port, servers);
+    snprintf(dns->timed_out, sizeof dns->timed_out, "timed out, asked: %s", servers);
+    snprintf(dns->unreachable, sizeof dns->unreachable,
+             "no name server could be reached, asked: %s", servers);
+}
+
 static int dns_channel_new(struct dns *dns, struct dns_channel **ret)
 {
     struct dns_channel *channel = calloc(1, sizeof *channel);
@@ -290,6 +304,7 @@ static int dns_channel_new(struct dns *dns, struct dns_channel **ret)
         dns_channel_free(channel);
         return r;
     }
+    note_servers(dns, channel);
     *ret = channel;
     return 0;
 }

@@ -19,7 +19,7 @@ enum dns_verdict {
 
 struct dns_answer {
     enum dns_verdict verdict;
-    const char *reason; /* of a DNS_FAILED: a static string; else NULL */
+    const char *reason; /* of a DNS_FAILED, lives as long as the resolver; else NULL */
     uint32_t ttl_s;     /* the shortest of the chain; of a negative answer: as its SOA says */
     size_t n;
     struct address items[RESOLVE_ADDRESSES_MAX];

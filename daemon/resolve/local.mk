@@ -3,6 +3,7 @@ libdaemon_la_SOURCES += \
 	daemon/resolve/class.c daemon/resolve/class.h \
 	daemon/resolve/dns.c daemon/resolve/dns.h \
 	daemon/resolve/dns_message.c daemon/resolve/dns_message.h \
+	daemon/resolve/dns_servers.c daemon/resolve/dns_servers.h \
 	daemon/resolve/dns_sockets.c daemon/resolve/dns_sockets.h \
 	daemon/resolve/file_stamp.h \
 	daemon/resolve/hosts.c daemon/resolve/hosts.h \

@@ -116,8 +116,9 @@ START_TEST(test_server_vanishes)
     rig.server = dns_server_free(rig.server);
     wait_for(&p);
     ck_assert_int_eq(strncmp(p.text, "RESOLVE_FAILED: silent.example: ", 32), 0);
-    ck_assert_str_eq(resolve("www.example"),
-                     "RESOLVE_FAILED: www.example: no name server could be reached");
+    ck_assert_ptr_nonnull(strstr(resolve("www.example"),
+                                 "RESOLVE_FAILED: www.example: no name server could be reached, "
+                                 "asked: 127.0.0.1:"));
 }
 END_TEST
 
