@@ -29,6 +29,16 @@ static sa_family_t source_family(const struct conn *conn)
     return source ? source->address.family : AF_UNSPEC;
 }
 
+/* SOCKS 4 has no room for others. */
+static bool is_for_ipv4_only(const struct conn *conn)
+{
+    const struct plan *plan = &conn->params->plan;
+    enum proxy_kind kind =
+        is_behind(conn) ? plan_proxy(plan, (unsigned)plan->n_via)->kind : PROXY_HTTP;
+
+    return kind == PROXY_SOCKS4 || kind == PROXY_SOCKS4A;
+}
+
 static sa_family_t wanted_family(const struct conn *conn)
 {
     switch (is_of_proxy(conn) ? 0 : conn->params->family) {
@@ -46,7 +56,8 @@ static bool is_wanted(const struct conn *conn, const struct address *address)
     sa_family_t family = wanted_family(conn);
     sa_family_t source = source_family(conn);
 
-    return (family == AF_UNSPEC || family == address->family) &&
+    return (address->family == AF_INET || !is_for_ipv4_only(conn)) &&
+           (family == AF_UNSPEC || family == address->family) &&
            (source == AF_UNSPEC || source == address->family);
 }
 
@@ -90,6 +101,9 @@ static void fail_without_address(struct conn *conn)
         failure_format(&conn->failure, ERROR_NO_ADDRESS, 0,
                        "no address of the source's family: the rule connects from an IPv%u address",
                        source == AF_INET ? 4 : 6);
+    else if (is_for_ipv4_only(conn))
+        failure_format(&conn->failure, ERROR_NO_ADDRESS, 0,
+                       "no IPv4 address, and the last proxy knows no other by socks4");
     else
         failure_format(&conn->failure, ERROR_NO_ADDRESS, 0, "no IPv%u address",
                        conn->params->family);

@@ -19,6 +19,7 @@ script_tests += \
 	tests/daemon/test-reload.py \
 	tests/daemon/test-rules.py \
 	tests/daemon/test-seal.py \
+	tests/daemon/test-socks4.py \
 	tests/daemon/test-status.py \
 	tests/daemon/test-websocket.py
 
