@@ -15,6 +15,7 @@ libdaemon_la_SOURCES += \
 	daemon/dialog/socks.c daemon/dialog/socks.h \
 	daemon/dialog/socks4.c daemon/dialog/socks4.h \
 	daemon/dialog/socks5.c daemon/dialog/socks5.h \
+	daemon/dialog/socks5_gssapi.c daemon/dialog/socks5_gssapi.h \
 	daemon/dialog/starttls.c daemon/dialog/starttls.h \
 	daemon/dialog/starttls_ftp.c \
 	daemon/dialog/starttls_imap.c \

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/base/list.h"
+#include "daemon/dialog/socks5_gssapi.h"
 #include "proto/cleanup.h"
 
 #define VERSION         5
@@ -32,12 +33,18 @@ enum address_type {
     ADDRESS_TYPE_IPV6 = 4,
 };
 
-static void say(struct socks5 *s, const uint8_t *data, size_t n, size_t n_answer,
+void socks5_say(struct socks5 *s, const uint8_t *data, size_t n, size_t n_answer,
                 void (*hear)(struct socks5 *s, const uint8_t *data))
 {
     s->n_answer = n_answer;
     s->hear = hear;
     dialog_want_send(&s->dialog, data, n);
+}
+
+void socks5_listen(struct socks5 *s, size_t n, void (*hear)(struct socks5 *s, const uint8_t *data))
+{
+    s->hear = hear;
+    dialog_want_exact(&s->dialog, n);
 }
 
 /* ---- the request ---- */
@@ -90,10 +97,11 @@ static void hear_reply(struct socks5 *s, const uint8_t *data)
                 type);
 }
 
-static void say_request(struct socks5 *s)
+void socks5_say_request(struct socks5 *s)
 {
     explicit_bzero(s->login, sizeof s->login);
-    say(s, s->request, s->n_request, N_REPLY_HEAD, hear_reply);
+    socks5_gssapi_deinit(s);
+    socks5_say(s, s->request, s->n_request, N_REPLY_HEAD, hear_reply);
 }
 
 /* ---- the methods ---- */
@@ -106,12 +114,12 @@ static void hear_login(struct socks5 *s, const uint8_t *data)
         dialog_fail(&s->dialog, ERROR_PROXY_AUTH, "it refused user and password (status %u)",
                     data[1]);
     else
-        say_request(s);
+        socks5_say_request(s);
 }
 
 static void say_login(struct socks5 *s)
 {
-    say(s, s->login, s->n_login, N_LOGIN_ANSWER, hear_login);
+    socks5_say(s, s->login, s->n_login, N_LOGIN_ANSWER, hear_login);
 }
 
 static bool has_credentials(const struct socks5_setup *setup)
@@ -121,7 +129,12 @@ static bool has_credentials(const struct socks5_setup *setup)
 
 static bool may_be_anonymous(const struct socks5_setup *setup)
 {
-    return setup->may_be_anonymous || !has_credentials(setup);
+    return setup->may_be_anonymous || (!has_credentials(setup) && !setup->gss);
+}
+
+static bool has_gss(const struct socks5_setup *setup)
+{
+    return setup->gss != NULL;
 }
 
 /* In the order in which they are offered; some proxies take the first they know. */
@@ -130,8 +143,9 @@ static const struct method {
     bool (*may_be_used)(const struct socks5_setup *setup);
     void (*start)(struct socks5 *s);
 } methods[] = {
+    {SOCKS5_METHOD_GSSAPI, has_gss, socks5_gssapi_start},
     {METHOD_PASSWORD, has_credentials, say_login},
-    {METHOD_NONE, may_be_anonymous, say_request},
+    {METHOD_NONE, may_be_anonymous, socks5_say_request},
 };
 
 _Static_assert(ARRAY_SIZE(methods) == SOCKS5_METHODS_MAX, "room in the greeting");
@@ -156,6 +170,9 @@ static void hear_method(struct socks5 *s, const uint8_t *data)
     if (data[1] != METHOD_NOT_ACCEPTABLE)
         dialog_fail(&s->dialog, ERROR_PROXY_PROTOCOL, "it chose method %u, which was not offered",
                     data[1]);
+    else if (is_offered(s, SOCKS5_METHOD_GSSAPI))
+        dialog_fail(&s->dialog, ERROR_PROXY_AUTH, "it does not take GSSAPI%s",
+                    s->n_login > 0 ? ", nor user and password" : "");
     else if (s->n_login > 0)
         dialog_fail(&s->dialog, ERROR_PROXY_AUTH, "it does not take user and password");
     else
@@ -172,7 +189,7 @@ static size_t put_string(uint8_t *out, struct text text)
     return 1 + text.n;
 }
 
-static size_t put_greeting(uint8_t *out, const struct socks5_setup *setup)
+static void put_greeting(uint8_t *out, const struct socks5_setup *setup)
 {
     size_t n = 2;
 
@@ -181,7 +198,6 @@ static size_t put_greeting(uint8_t *out, const struct socks5_setup *setup)
             out[n++] = methods[i].number;
     out[0] = VERSION;
     out[1] = (uint8_t)(n - 2);
-    return n;
 }
 
 static size_t put_login(uint8_t *out, const struct socks5_setup *setup)
@@ -221,9 +237,44 @@ static size_t put_request(uint8_t *out, const struct socks_destination *to)
 
 /* ---- the dialog ---- */
 
+static void greet(struct socks5 *s)
+{
+    socks5_say(s, s->greeting, 2 + (size_t)s->greeting[1], N_METHOD_ANSWER, hear_method);
+}
+
+bool socks5_try_others(struct socks5 *s, uint8_t method)
+{
+    uint8_t *methods_said = s->greeting + 2, *found;
+
+    found = memchr(methods_said, method, s->greeting[1]);
+    if (!found || s->greeting[1] == 1)
+        return false;
+    memmove(found, found + 1, (size_t)(methods_said + s->greeting[1] - found - 1));
+    s->greeting[1]--;
+    dialog_want_reconnect(&s->dialog);
+    return true;
+}
+
+static void socks5_reconnected(struct dialog *d)
+{
+    greet(container_of(d, struct socks5, dialog));
+}
+
 static void socks5_sent(struct dialog *d)
 {
-    dialog_want_exact(d, container_of(d, struct socks5, dialog)->n_answer);
+    struct socks5 *s = container_of(d, struct socks5, dialog);
+
+    if (s->n_answer > 0)
+        dialog_want_exact(d, s->n_answer);
+    else
+        s->hear(s, NULL);
+}
+
+static void socks5_answered(struct dialog *d, const struct gss_answer *answer, const char *why)
+{
+    struct socks5 *s = container_of(d, struct socks5, dialog);
+
+    s->gssapi.answered(s, answer, why);
 }
 
 static void socks5_received(struct dialog *d, const uint8_t *data, size_t n)
@@ -239,6 +290,7 @@ static void socks5_deinit(struct dialog *d)
     struct socks5 *s = container_of(d, struct socks5, dialog);
 
     explicit_bzero(s->login, sizeof s->login);
+    socks5_gssapi_deinit(s);
 }
 
 static const struct dialog_type socks5_type = {.name = "socks5",
@@ -246,6 +298,8 @@ static const struct dialog_type socks5_type = {.name = "socks5",
                                                .unclear = ERROR_PROXY_PROTOCOL,
                                                .sent = socks5_sent,
                                                .received = socks5_received,
+                                               .reconnected = socks5_reconnected,
+                                               .answered = socks5_answered,
                                                .deinit = socks5_deinit};
 
 static bool is_length_of_credential(size_t n)
@@ -273,5 +327,7 @@ void socks5_init(struct socks5 *s, const struct socks5_setup *setup)
     if (has_credentials(setup))
         s->n_login = put_login(s->login, setup);
     s->n_request = put_request(s->request, &setup->to);
-    say(s, s->greeting, put_greeting(s->greeting, setup), N_METHOD_ANSWER, hear_method);
+    s->gssapi.settings = setup->gss;
+    put_greeting(s->greeting, setup);
+    greet(s);
 }

@@ -24,6 +24,12 @@ check_PROGRAMS += tests/dialog/test-socks5-bytes
 tests_dialog_test_socks5_bytes_SOURCES = tests/dialog/test-socks5-bytes.c
 tests_dialog_test_socks5_bytes_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_dialog_test_socks5_bytes_LDADD = $(DIALOG_LIBS)
+
+check_PROGRAMS += tests/dialog/test-socks5-gssapi
+tests_dialog_test_socks5_gssapi_SOURCES = tests/dialog/test-socks5-gssapi.c
+tests_dialog_test_socks5_gssapi_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_dialog_test_socks5_gssapi_LDADD = $(DIALOG_LIBS)
+
 check_PROGRAMS += tests/dialog/test-http-head
 tests_dialog_test_http_head_SOURCES = tests/dialog/test-http-head.c
 tests_dialog_test_http_head_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -8,10 +8,18 @@
 #include "proto/cleanup.h"
 #include "tests/dialog/conversation.h"
 
+static const struct gss_settings gss = {.service = "rcmd@proxy.example"};
+
 static const struct socks5_setup setups[] = {
     {.to = {.address = {.family = AF_INET6}, .port = 22}},
     {.to = {.name = {"example.org", 11}, .port = 443}, .user = {"user", 4}, .password = {"pw", 2}},
     {.to = {.address = {.family = AF_INET}, .port = 22},
+     .user = {"user", 4},
+     .password = {"pw", 2},
+     .may_be_anonymous = true},
+    {.to = {.address = {.family = AF_INET}, .port = 22}, .gss = &gss},
+    {.to = {.address = {.family = AF_INET}, .port = 22},
+     .gss = &gss,
      .user = {"user", 4},
      .password = {"pw", 2},
      .may_be_anonymous = true},
@@ -51,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     setup = &setups[data[0] % ARRAY_SIZE(setups)];
     socks5_init(&s, setup);
     conversation_fuzz(&s.dialog, data + 1, n - 1);
-    if ((s.dialog.want == DIALOG_DONE) != is_granted(setup, data + 1, n - 1))
+    /* With GSSAPI it also depends on answers that are made up. */
+    if (!setup->gss && (s.dialog.want == DIALOG_DONE) != is_granted(setup, data + 1, n - 1))
         abort();
     dialog_deinit(&s.dialog);
     return 0;
