@@ -58,6 +58,7 @@ static int parse_settings(const struct section *section, struct tls_settings *re
 {
     const struct value *ca_file = section->keys[KEY_CA_FILE].values;
     const struct value *crl_file = section->keys[KEY_CRL_FILE].values;
+    const struct value *ocsp = section->keys[KEY_OCSP].values;
     const struct value *version = section->keys[KEY_MIN_VERSION].values;
     const struct value *name = section->keys[KEY_VERIFY_NAME].values;
 
@@ -66,6 +67,9 @@ static int parse_settings(const struct section *section, struct tls_settings *re
     if (crl_file && crl_file->text[0] != '/')
         return config_refuse(error, &crl_file->place,
                              "'crl-file' takes a path that begins with '/'");
+    if (ocsp && strcmp(ocsp->text, "required") != 0 && strcmp(ocsp->text, "off") != 0)
+        return config_refuse(error, &ocsp->place,
+                             "'ocsp' takes required or off; '%.60s' is neither", ocsp->text);
     if (version && strcmp(version->text, "1.2") != 0 && strcmp(version->text, "1.3") != 0)
         return config_refuse(error, &version->place,
                              "'min-version' takes 1.2 or 1.3; '%.60s' is "
@@ -77,6 +81,7 @@ static int parse_settings(const struct section *section, struct tls_settings *re
                              name->text);
     *ret = (struct tls_settings){
         .ca_file = ca_file ? ca_file->text : NULL,
+        .needs_ocsp = ocsp && strcmp(ocsp->text, "required") == 0,
         .crl_file = crl_file ? crl_file->text : NULL,
         .min_version = version && strcmp(version->text, "1.3") == 0 ? TLS_1_3 : TLS_1_2,
         .verify_name = name ? name->text : NULL,
@@ -212,7 +217,7 @@ static int parse_uri(struct tls_entry *entry, char *error)
 static int parse_verify(struct tls_entry *entry, struct config *config, char *error)
 {
     static const enum config_key useless[] = {KEY_CA_FILE, KEY_VERIFY_NAME, KEY_VERIFY_URI,
-                                              KEY_CRL_FILE};
+                                              KEY_CRL_FILE, KEY_OCSP};
     const struct value_list *keys = entry->section->keys;
     const struct value *verify = keys[KEY_VERIFY].values;
 

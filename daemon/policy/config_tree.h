@@ -44,6 +44,7 @@ enum config_form {
     X(CA_FILE, "ca-file", FORM_ONE)                                                                \
     X(MIN_VERSION, "min-version", FORM_ONE)                                                        \
     X(VERIFY_NAME, "verify-name", FORM_ONE)                                                        \
+    X(OCSP, "ocsp", FORM_ONE)                                                                      \
     X(CRL_FILE, "crl-file", FORM_ONE)                                                              \
     X(CIPHERS, "ciphers", FORM_LIST)                                                               \
     X(CERTIFICATE, "certificate", FORM_ONE)                                                        \

@@ -92,6 +92,8 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
         r = tls_certificate_set(c->ssl_ctx, settings, problem);
     if (r < 0 || c->is_verify_off)
         return r;
+    if (settings->needs_ocsp && !tls_ocsp_require(c->ssl_ctx))
+        return -ENOMEM;
     store = SSL_CTX_get_cert_store(c->ssl_ctx);
     r = tls_anchors_load(store, settings->ca_file, problem);
     if (r >= 0 && settings->crl_file)

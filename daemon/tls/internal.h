@@ -95,6 +95,9 @@ int tls_trust_verify(X509_STORE_CTX *store, void *context);
  */
 bool tls_spiffe_check(struct tls_session *s, X509 *leaf);
 
+/* ocsp.c: sessions ask for a stapled response and refuse a peer without a good one. */
+bool tls_ocsp_require(SSL_CTX *ctx);
+
 /* fault.c: makes the failure from OpenSSL's error queue and what the session has seen. */
 void tls_fault_explain(const struct tls_session *s, struct failure *ret);
 void tls_fault_explain_eof(const struct tls_session *s, struct failure *ret);

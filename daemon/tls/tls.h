@@ -29,6 +29,8 @@
 #define TLS_PINS_MAX        16
 #define TLS_CIPHERS_MAX     64
 #define TLS_PASSPHRASE_MAX  1023
+#define TLS_OCSP_SKEW_S     300         /* by which clocks may differ */
+#define TLS_OCSP_AGE_MAX_S  (24 * 3600) /* of a response that does not say until when it is good */
 #define TLS_PROBLEM_MAX     255
 #define TLS_CA_FILE_MAX     (16 * 1024 * 1024) /* and of the CRL file */
 
@@ -42,6 +44,7 @@ struct tls_settings {
     struct text key;         /* PEM; none: it is in `certificate` */
     struct text passphrase;  /* of the key */
     char *crl_file;   /* PEM; each certificate below the trust anchor must have a list there */
+    bool needs_ocsp;  /* the peer staples a response that says its certificate is good */
     char **ciphers;   /* names, OpenSSL's or IANA's, in this order and no others; none: the usual */
     size_t n_ciphers; /* at most TLS_CIPHERS_MAX */
     char *verify_name; /* host name or address (proto/target.h) to verify instead of the target's */

@@ -56,6 +56,20 @@ struct certs_crl_spec {
 
 void certs_write_crls(const char *path, const struct certs_crl_spec *specs, size_t n);
 
+/* An OCSP response in DER; malloc'd. */
+struct certs_ocsp_spec {
+    const struct certs_pair *issuer;
+    const struct certs_pair *leaf;
+    const struct certs_pair *signer; /* sent along unless it is the issuer; NULL: the issuer */
+    const char *digest;              /* of the signature; NULL: SHA256 */
+    int status;                      /* V_OCSP_CERTSTATUS_… */
+    bool has_no_end;
+    int64_t from_s; /* from now; both 0: from yesterday to tomorrow */
+    int64_t until_s;
+};
+
+unsigned char *certs_make_ocsp(const struct certs_ocsp_spec *spec, size_t *ret_n);
+
 /* The matrix: server certificates for localhost, 127.0.0.1 and ::1, and what a client that trusts
  * `ca` must say of each. */
 #define CERTS_CHAIN_MAX 4

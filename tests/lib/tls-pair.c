@@ -90,6 +90,15 @@ static int accept_any(int is_ok, X509_STORE_CTX *store)
     return 1;
 }
 
+static int give_staple(SSL *ssl, void *arg)
+{
+    const struct pair *p = arg;
+
+    SSL_set_tlsext_status_ocsp_resp(ssl, OPENSSL_memdup(p->staple.data, p->staple.n),
+                                    (long)p->staple.n);
+    return SSL_TLSEXT_ERR_OK;
+}
+
 static void init_server(struct pair *p, const struct pair_options *options)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -108,6 +117,10 @@ static void init_server(struct pair *p, const struct pair_options *options)
     SSL_CTX_set_mode(ctx, SSL_MODE_AUTO_RETRY);
     if (options->wants_client_certificate)
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, accept_any);
+    if (options->staple.data) {
+        SSL_CTX_set_tlsext_status_cb(ctx, give_staple);
+        SSL_CTX_set_tlsext_status_arg(ctx, p);
+    }
     p->server_ctx = ctx;
     p->server = SSL_new(ctx);
     ck_assert_ptr_nonnull(p->server);
@@ -127,6 +140,7 @@ void pair_init(struct pair *p, const struct pair_options *options)
     struct tls_params params = options->params;
 
     *p = (struct pair){.alpn = options->alpn,
+                       .staple = options->staple,
                        .chunk_size = SIZE_MAX,
                        .limit = SIZE_MAX,
                        .flipped = SIZE_MAX,

@@ -29,6 +29,7 @@ struct pair_options {
     const char *ciphers;             /* of the server, TLS 1.2 */
     const char *alpn;                /* what the server answers, asked or not; NULL: nothing */
     bool wants_client_certificate;
+    struct text staple; /* an OCSP response; data NULL: none */
 };
 
 struct pair {
@@ -36,6 +37,7 @@ struct pair {
     SSL_CTX *server_ctx;
     SSL *server;
     const char *alpn;
+    struct text staple;
     size_t chunk_size; /* how many bytes at once reach the client */
     size_t limit;      /* of the bytes that reach the client at all */
     size_t flipped;    /* the byte of them whose lowest bit is turned; SIZE_MAX: none */

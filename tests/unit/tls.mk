@@ -1,6 +1,6 @@
 # Certificates for tests; the pair of a session of ours and an OpenSSL server in memory.
 check_LTLIBRARIES += libtestcerts.la libtesttls.la
-libtestcerts_la_SOURCES = tests/lib/certs.c tests/lib/certs-matrix.c tests/lib/certs.h
+libtestcerts_la_SOURCES = tests/lib/certs.c tests/lib/certs-matrix.c tests/lib/certs-ocsp.c tests/lib/certs.h
 libtestcerts_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 libtestcerts_la_LIBADD = $(OPENSSL_LIBS)
 
@@ -10,8 +10,16 @@ libtesttls_la_LIBADD = libtestcerts.la $(OPENSSL_LIBS)
 
 TLS_TEST_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
 TLS_TEST_LIBS = libtesttls.la libdaemon.la $(CHECK_LIBS)
-check_PROGRAMS += tests/unit/test-tls tests/unit/test-tls-broken tests/unit/test-tls-context \
-	tests/unit/test-tls-client tests/unit/test-tls-crl tests/unit/test-tls-data tests/unit/test-tls-messages tests/unit/test-tls-trust \
+check_PROGRAMS += \
+	tests/unit/test-tls \
+	tests/unit/test-tls-broken \
+	tests/unit/test-tls-client \
+	tests/unit/test-tls-context \
+	tests/unit/test-tls-crl \
+	tests/unit/test-tls-data \
+	tests/unit/test-tls-messages \
+	tests/unit/test-tls-ocsp \
+	tests/unit/test-tls-trust \
 	tests/unit/test-tls-verify
 tests_unit_test_tls_SOURCES = tests/unit/test-tls.c
 tests_unit_test_tls_CFLAGS = $(TLS_TEST_CFLAGS)
@@ -34,6 +42,9 @@ tests_unit_test_tls_data_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_messages_SOURCES = tests/unit/test-tls-messages.c
 tests_unit_test_tls_messages_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_messages_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_ocsp_SOURCES = tests/unit/test-tls-ocsp.c
+tests_unit_test_tls_ocsp_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_ocsp_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_trust_SOURCES = tests/unit/test-tls-trust.c
 tests_unit_test_tls_trust_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_trust_LDADD = $(TLS_TEST_LIBS)
