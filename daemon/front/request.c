@@ -12,6 +12,15 @@
 #include "daemon/front/user.h"
 #include "proto/cleanup.h"
 
+/* The rules speak of "this client", which is not the one who asks. */
+static void name_maker(struct failure *failure)
+{
+    char detail[sizeof failure->detail];
+
+    memcpy(detail, failure->detail, sizeof detail);
+    failure_format(failure, failure->code, failure->sys_errno, "as the grant's maker: %s", detail);
+}
+
 bool request_route(const struct front *front, const struct identity *identity,
                    const struct narrowing *narrowing, struct text target, const char *tls_name,
                    unsigned handoff, struct target *ret_target, struct route *ret_route,
@@ -23,10 +32,14 @@ bool request_route(const struct front *front, const struct identity *identity,
         failure_format(ret_failure, ERROR_BAD_TARGET, 0, "%s", error);
         return false;
     }
-    if (!narrowing_covers(narrowing, ret_target, tls_name, ret_failure) ||
-        !policy_decide(front->config, identity, ret_target, tls_name, handoff, ret_route,
-                       ret_failure))
+    if (!narrowing_covers(narrowing, ret_target, tls_name, ret_failure))
         return false;
+    if (!policy_decide(front->config, identity, ret_target, tls_name, handoff, ret_route,
+                       ret_failure)) {
+        if (narrowing && !ret_failure->rule)
+            name_maker(ret_failure);
+        return false;
+    }
     if (plan_make(ret_target, ret_route, front->env.caps, ret_plan, ret_failure))
         return true;
     ret_failure->rule = ret_route->rule;

@@ -178,8 +178,10 @@ class Grants(rig.Case):
         _, fds, _, _ = socket.recv_fds(here, 1, 1)
         here.close()
         there.close()
-        m = self.open(self.keep(rig.Grant(fds[0]))).connect(self.target)
-        self.assertEqual((m.code, m.detail), (DENIED, "no rule is for this client on this socket"))
+        s = self.open(self.keep(rig.Grant(fds[0])))
+        m = s.connect(self.target)
+        self.assertEqual((m.code, m.detail),
+                         (DENIED, "as the grant's maker: no rule is for this client on this socket"))
 
     def test_survives_its_maker(self):
         daemon = self.start()
