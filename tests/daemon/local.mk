@@ -20,10 +20,12 @@ script_tests += \
 	tests/daemon/test-rules.py \
 	tests/daemon/test-seal.py \
 	tests/daemon/test-socks4.py \
+	tests/daemon/test-starttls.py \
 	tests/daemon/test-status.py \
 	tests/daemon/test-websocket.py
 
-EXTRA_DIST += tests/daemon/flood.py tests/daemon/metrics.py tests/daemon/rig.py
+EXTRA_DIST += tests/daemon/flood.py tests/daemon/metrics.py tests/daemon/rig.py \
+	tests/daemon/starttls_peers.py
 
 noinst_PROGRAMS += tests/lib/key-updater
 tests_lib_key_updater_SOURCES = tests/lib/key-updater.c
