@@ -22,13 +22,14 @@ endif
 EXTRA_DIST += $(script_tests) tests/unit/no-check.sh \
 	tests/skips-allowed \
 	tests/lib/run-test tests/lib/skip.sh tests/lib/suite.h \
-	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/proxies.py tests/lib/certificates.py tests/lib/guests.py
-	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py tests/lib/guests.py \
-	tests/lib/kdc.py
-	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py tests/lib/guests.py \
+	tests/lib/certificates.py \
+	tests/lib/fdialtest.py \
+	tests/lib/guests.py \
+	tests/lib/kdc.py \
+	tests/lib/leaks.py \
+	tests/lib/origins.py \
+	tests/lib/proxies.py \
 	tests/lib/websocket_peer.py
-	tests/lib/fdialtest.py tests/lib/origins.py tests/lib/certificates.py tests/lib/guests.py \
-	tests/lib/leaks.py
 
 include tests/lib/harness.mk
 include tests/daemon/local.mk
