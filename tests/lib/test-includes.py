@@ -33,7 +33,7 @@ LIBRARIES = {
                 r"(?:SSL|X509V?3?|EVP|BIO|PEM|ASN1|OPENSSL|OSSL|CRYPTO|GENERAL_NAMES?|EC|RSA|BN|OBJ|TLS1?"
                 r"|RAND|HMAC|ERR)_[a-z]\w+|SSL|SSL_CTX|X509|STACK_OF",
                 r"daemon/tls/\w+\.[ch]|client/certificate\.c"),
-    "c-ares": (r"ares\w*\.h", r"ares_\w+|ARES_\w+", r"daemon/resolve/dns\w*\.c"),
+    "c-ares": (r"ares\w*\.h", r"ares_\w+|ARES_\w+", r"daemon/resolve/dns\w*\.[ch]"),
     "libconfuse": (r"confuse\.h", r"cfg_\w+|CFGF?_\w+", r"daemon/policy/config_tree\.c"),
     "libsystemd": (r"systemd/.*", r"sd_[a-z]+_\w+|SD_LISTEN_\w+", r"daemon/\w+\.c"),
     "GSSAPI": (r"gssapi(?:/.*|\.h)|krb5\.h",
