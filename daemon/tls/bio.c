@@ -91,6 +91,8 @@ static void watch_message(int is_write, int version, int type, const void *data,
         return;
     if (message[0] == SSL3_MT_SERVER_HELLO && n >= 6)
         s->server_version = (uint16_t)(message[4] << 8 | message[5]);
+    if (message[0] == SSL3_MT_CERTIFICATE_REQUEST)
+        s->is_certificate_wanted = true;
     if (!s->is_established)
         return;
     if (message[0] == SSL3_MT_HELLO_REQUEST)

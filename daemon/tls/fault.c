@@ -49,19 +49,36 @@ static const struct alert {
     {120, "no_application_protocol", "it speaks none of the offered ALPN protocols"},
 };
 
+/* Some of these have other causes, too, but none so likely where the peer asked for a certificate.
+ */
+static const char *explain_certificate(const struct tls_session *s, unsigned number)
+{
+    if (!s->is_certificate_wanted ||
+        !(number == SSL_AD_HANDSHAKE_FAILURE || number == SSL_AD_ACCESS_DENIED ||
+          number == SSL_AD_UNKNOWN_CA || number == SSL_AD_CERTIFICATE_REQUIRED ||
+          (number >= SSL_AD_BAD_CERTIFICATE && number <= SSL_AD_CERTIFICATE_UNKNOWN)))
+        return NULL;
+    return SSL_get_certificate(s->ssl)
+               ? "it asked for a client certificate and did not accept ours"
+               : "it wants a client certificate; name one in the tls section of the rule or proxy";
+}
+
 static void explain_alert(const struct tls_session *s, unsigned number, struct failure *ret)
 {
     enum error_code code = number == SSL_AD_PROTOCOL_VERSION ? ERROR_TLS_VERSION : ERROR_TLS_ALERT;
+    const char *hint = explain_certificate(s, number);
     const char *when = s->is_established ? " after the handshake" : "";
 
     for (size_t i = 0; i < ARRAY_SIZE(alerts); i++) {
         const struct alert *a = &alerts[i];
 
-        if (a->number == number) {
-            failure_format(ret, code, 0, "peer sent alert %s%s%s%s", a->name, when,
-                           a->hint ? ": " : "", a->hint ? a->hint : "");
-            return;
-        }
+        if (a->number != number)
+            continue;
+        if (!hint)
+            hint = a->hint;
+        failure_format(ret, code, 0, "peer sent alert %s%s%s%s", a->name, when, hint ? ": " : "",
+                       hint ? hint : "");
+        return;
     }
     failure_format(ret, code, 0, "peer sent alert number %u%s", number, when);
 }

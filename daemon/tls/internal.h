@@ -40,6 +40,7 @@ struct tls_session {
     X509 *verify_cert;
     STACK_OF(X509) * verify_chain; /* as the peer sent it, when it was refused */
 
+    bool is_certificate_wanted; /* the peer asked for ours */
     bool is_established;
     bool is_ended;         /* the peer's close_notify came */
     bool is_closing;       /* our close_notify is asked for … */

@@ -65,15 +65,45 @@ class SServer(fdialtest.Case):
         status, report = self.daemon.check(f"tls://localhost:{ancient.port}")
         self.assertEqual((status, report["error"]["name"]), (1, "TLS_VERSION"))
 
+    def start_as(self, authority):
+        """A daemon with a client certificate of this authority; None: without."""
+        keys = ""
+        credentials = self.directory()
+        if authority:
+            for name, path in zip(("cert", "key"), authority.issue("alice", sans=(), usage="clientAuth")):
+                os.link(path, os.path.join(credentials, name))
+            keys = 'certificate = "cert" key = "key"'
+        return self.start_daemon(CONFIG.format(uid=os.getuid(), ca=self.authority.certificate)
+                                 .replace('tls "any" {', 'tls "any" { ' + keys),
+                                 env={"CREDENTIALS_DIRECTORY": credentials})
+
     def test_client_certificate_is_wanted(self):
-        for option, kind in (("-tls1_2", "TLS_ALERT"), ("-tls1_3", None)):
-            origin = self.serve(peers.SServer(*self.pairs["ec"], option, "-Verify", "1",
-                                              "-verify_return_error"))
-            status, report = self.daemon.check(f"tls://localhost:{origin.port}")
-            if kind:  # with TLS 1.3 the alert comes only after the handshake
-                self.assertEqual((status, report["error"]["name"]), (1, kind))
-            done = self.get(f"tls://localhost:{origin.port}")
-            self.assertNotIn(b"200", done.stdout)
+        """With TLS 1.3 the server says what it thinks of it only after the handshake, when the connection
+        was handed over: the log of the relay's end has it."""
+        clients, strangers = (fdialtest.Authority(name="clients") for _ in range(2))
+        for authority, pattern in ((clients, None), (None, "it wants a client certificate; "),
+                                   (strangers, "client certificate and did not accept ours")):
+            daemon = self.start_as(authority)
+            for option in ("-tls1_2", "-tls1_3"):
+                with self.subTest(option, pattern=pattern):
+                    origin = self.serve(peers.SServer(*self.pairs["ec"], option, "-Verify", "1",
+                                                      "-verify_return_error", "-CAfile",
+                                                      clients.certificate))
+                    target = f"tls://localhost:{origin.port}"
+                    n = daemon.log().count("relay ended")
+                    done = daemon.run_cli(["connect", target], input=b"GET / HTTP/1.0\r\n\r\n")
+                    if authority is clients:
+                        self.assertEqual((done.returncode, done.stderr), (0, b""))
+                        self.assertRegex(done.stdout, rb"CN ?= ?alice")
+                        continue
+                    self.assertNotIn(b"200", done.stdout)
+                    if option == "-tls1_2":
+                        status, report = daemon.check(target)
+                        self.assertEqual((status, report["error"]["name"]), (1, "TLS_ALERT"))
+                        self.assertRegex(report["error"]["message"], pattern)
+                        continue
+                    fdialtest.wait_until(lambda: daemon.log().count("relay ended") > n, 30, "the end")
+                    self.assertRegex(daemon.log(), "relay ended: .* after the handshake: .*" + pattern)
 
 
 if __name__ == "__main__":
