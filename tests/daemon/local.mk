@@ -1,5 +1,6 @@
 # The daemon, running, against clients, origins and networks that are not kind to it.
 script_tests += \
+	tests/daemon/test-client-certificates.py \
 	tests/daemon/test-connect.py \
 	tests/daemon/test-credentials.py \
 	tests/daemon/test-environment.py \
