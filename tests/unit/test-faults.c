@@ -35,12 +35,62 @@
 #define TICK_US     (2 * US_PER_MS)
 #define SLACK_BYTES 512 /* OpenSSL's error queue keeps some texts */
 
-/* The origin: says "hello\n", then reads until the end, then closes. */
+/* The origin: agrees to what its kind of target asks for, says "hello\n", then reads until the end,
+ * then closes. */
 
 static int origin_fd;
 static uint16_t origin_port;
 static SSL_CTX *origin_tls;
 static pthread_t origin_thread;
+static void (*origin_agree)(int fd); /* in the clear; NULL: to nothing */
+
+static void say(int fd, const char *text)
+{
+    send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+/* A line without its end, or what was there of it; false at the end of everything. */
+static bool hear_line(int fd, char *line, size_t size)
+{
+    size_t n = 0;
+
+    while (n < size - 1 && read(fd, line + n, 1) == 1 && line[n] != '\n')
+        n++;
+    line[n > 0 && line[n - 1] == '\r' ? n - 1 : n] = '\0';
+    return n > 0;
+}
+
+static void agree_smtp(int fd)
+{
+    char line[256];
+
+    say(fd, "220 mx\r\n");
+    if (!hear_line(fd, line, sizeof line))
+        return;
+    say(fd, "250-mx\r\n250 STARTTLS\r\n");
+    if (hear_line(fd, line, sizeof line))
+        say(fd, "220 go\r\n");
+}
+
+static void agree_websocket(int fd)
+{
+    static const char key_field[] = "Sec-WebSocket-Key: ";
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char line[256], key[128] = "", accept[64], head[512];
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n_digest;
+
+    while (hear_line(fd, line, sizeof line) && line[0])
+        if (strncmp(line, key_field, strlen(key_field)) == 0)
+            snprintf(key, sizeof key, "%.80s%s", line + strlen(key_field), guid);
+    EVP_Digest(key, strlen(key), digest, &n_digest, EVP_sha1(), NULL);
+    EVP_EncodeBlock((unsigned char *)accept, digest, (int)n_digest);
+    snprintf(head, sizeof head,
+             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Accept: %s\r\n\r\n",
+             accept);
+    say(fd, head);
+}
 
 static void serve_plain(int fd)
 {
@@ -73,6 +123,8 @@ static void *origin_run(void *data)
 
         if (fd < 0)
             return NULL;
+        if (origin_agree)
+            origin_agree(fd);
         if (origin_tls)
             serve_tls(fd);
         else
@@ -449,7 +501,15 @@ START_TEST(test_plain_relay)
 }
 END_TEST
 
-START_TEST(test_tls_relay)
+START_TEST(test_websocket)
+{
+    origin_agree = agree_websocket;
+    walk_target("off", "ws", 8);
+    origin_agree = NULL;
+}
+END_TEST
+
+static void walk_tls(const char *scheme, unsigned ops_min)
 {
     struct certs_matrix *matrix = certs_matrix_new();
     const struct certs_case *good = certs_matrix_find(matrix, "server-ecdsa");
@@ -460,8 +520,21 @@ START_TEST(test_tls_relay)
     origin_tls = SSL_CTX_new(TLS_server_method());
     ck_assert_int_eq(SSL_CTX_use_certificate(origin_tls, good->chain[0]->cert), 1);
     ck_assert_int_eq(SSL_CTX_use_PrivateKey(origin_tls, good->chain[0]->key), 1);
-    walk_target("required", "tls", 12);
+    walk_target("required", scheme, ops_min);
     certs_matrix_free(matrix);
+}
+
+START_TEST(test_tls_relay)
+{
+    walk_tls("tls", 12);
+}
+END_TEST
+
+START_TEST(test_starttls)
+{
+    origin_agree = agree_smtp;
+    walk_tls("smtp+starttls", 20);
+    origin_agree = NULL;
 }
 END_TEST
 
@@ -497,7 +570,9 @@ int main(int argc, char **argv)
     if (!is_under_valgrind()) /* 3.19 knows no pidfd_open(2) */
         tcase_add_test(tcase, test_session_from_a_grant);
     tcase_add_test(tcase, test_plain_relay);
+    tcase_add_test(tcase, test_websocket);
     tcase_add_test(tcase, test_tls_relay);
+    tcase_add_test(tcase, test_starttls);
     suite_add_tcase(suite, tcase);
     failed = suite_run(suite);
     unlink(ca_path);
