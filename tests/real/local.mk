@@ -8,6 +8,8 @@ script_tests += tests/real/protocol.py tests/real/nginx.py tests/real/s-server.p
 	tests/real/grant.py
 EXTRA_DIST += tests/real/protocol_client.py tests/real/peers.py
 
+include tests/real/proxies.mk
+
 # Not tests themselves, so not among check_PROGRAMS: what the scripts run.
 noinst_PROGRAMS += tests/real/library-client tests/real/no-sockets
 tests_real_no_sockets_SOURCES = tests/real/no-sockets.c
