@@ -22,6 +22,7 @@ import time
 for folder in ("lib", "daemon"):
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
 import fdialtest  # noqa: E402
+from by_proxy import ByProxy  # noqa: E402
 from fairness import print_fairness  # noqa: E402
 
 ADDRESSES = 8  # of the origin; each has its own range of client ports
@@ -67,6 +68,11 @@ class Rig:
 
     def pin(self, argv, cpu):
         return ["taskset", "-c", str(cpu), *argv] if self.is_pinned else argv
+
+    def pin_process(self, pid):
+        """One that is not to be measured."""
+        if self.is_pinned:
+            os.sched_setaffinity(pid, {self.origin_cpu})
 
     def start_origin(self, args, wrap=None):
         argv = [program("origin"), *args, str(ADDRESSES)]
@@ -314,11 +320,13 @@ def print_memory(rig):
 
 def print_costs(rig, rounds, scale):
     plain, tls = make_series(rig, scale)
+    proxied = ByProxy(rig, Series, max(64, int(2000 * scale)))
+    by_proxy = [line for _, series in proxied.tables for line in series]
     print(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} CPUs,"
           f" {rounds} rounds, " + ("client and daemon on one CPU, the origin on another"
                                    if rig.is_pinned else "not pinned"), flush=True)
     for _ in range(rounds):
-        for series in plain + tls:
+        for series in plain + tls + by_proxy:
             series.run(rig)
     if Perf.is_usable():
         for series in plain + tls:
@@ -327,6 +335,9 @@ def print_costs(rig, rounds, scale):
         print("no perf here: system calls are not counted, but for io_uring_enter")
     print_table("plain", plain)
     print_table("TLS 1.3, full handshakes, ECDSA P-256", tls)
+    for name, series in proxied.tables:
+        print_table(f"plain, through {name}", series)
+    proxied.stop()
     print("enters: io_uring_enter of the daemon, as it counts them itself; calls d, calls c: all"
           " system calls of the daemon and of the client (perf, in runs of their own)")
     print_memory(rig)

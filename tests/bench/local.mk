@@ -33,4 +33,4 @@ bench-quick: bench-programs
 	@$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/tests/bench/bench.py --quick
 .PHONY: bench bench-quick bench-programs
 
-EXTRA_DIST += tests/bench/bench.py tests/bench/fairness.py tests/bench/RESULTS.md
+EXTRA_DIST += tests/bench/bench.py tests/bench/by_proxy.py tests/bench/fairness.py tests/bench/RESULTS.md
