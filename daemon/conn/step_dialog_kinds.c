@@ -110,6 +110,7 @@ static void init_socks5(struct step_dialog *d, const struct conn *conn)
     if (!conn->params->plan.is_anonymous) {
         setup.user = proxy->user;
         setup.password = proxy->password;
+        setup.gss = proxy->has_gssapi ? &proxy->http.auth.gss : NULL;
     }
     socks5_init(&d->socks5, &setup);
 }

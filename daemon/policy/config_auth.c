@@ -17,29 +17,13 @@ static const struct value *find_value(const struct section *section, enum config
     return section->keys[key].values;
 }
 
-/* Those whose settings can be made of a credential alone. */
-static bool is_supported(enum auth_scheme scheme)
-{
-    switch (scheme) {
-    case AUTH_BASIC:
-    case AUTH_DIGEST:
-    case AUTH_BEARER:
-        return true;
-    case AUTH_NEGOTIATE:
-    case AUTH_NTLM:
-        return false;
-    }
-    return false;
-}
-
 static void list_schemes(char *text, size_t size)
 {
     size_t n = 0;
 
     for (unsigned i = 0; i < AUTH_N_SCHEMES && n < size; i++)
-        if (is_supported((enum auth_scheme)i))
-            n += (size_t)snprintf(text + n, size - n, "%s%s", i == 0 ? "" : ", ",
-                                  auth_scheme_name((enum auth_scheme)i));
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i == 0 ? "" : ", ",
+                              auth_scheme_name((enum auth_scheme)i));
 }
 
 static bool has_scheme(const struct auth_settings *auth, enum auth_scheme scheme)
@@ -62,7 +46,7 @@ static int build_schemes(const struct section *section, struct proxy *proxy, cha
         const struct value *value = &list->values[i];
         enum auth_scheme scheme;
 
-        if (auth_scheme_parse(text_of(value->text), &scheme) < 0 || !is_supported(scheme))
+        if (auth_scheme_parse(text_of(value->text), &scheme) < 0)
             return config_refuse(error, &value->place,
                                  "'auth' of a proxy by http takes %s; '%.60s' is unknown", known,
                                  value->text);
@@ -80,13 +64,14 @@ static int build_schemes(const struct section *section, struct proxy *proxy, cha
 
 static int build_methods(const struct section *section, struct proxy *proxy, char *error)
 {
-    enum { NONE = 1, PASSWORD = 2 };
-    static const struct config_word words[] = {{"none", NONE}, {"password", PASSWORD}};
+    enum { NONE = 1, PASSWORD = 2, GSSAPI = 4 };
+    static const struct config_word words[] = {
+        {"none", NONE}, {"password", PASSWORD}, {"gssapi", GSSAPI}};
     const struct value_list *list = &section->keys[KEY_AUTH];
     const struct value *credential = find_value(section, KEY_CREDENTIAL);
     unsigned methods = credential ? PASSWORD : NONE;
     int r = config_parse_mask(list, KEY_AUTH, words, ARRAY_SIZE(words),
-                              "none and password with a proxy by socks5", &methods, error);
+                              "none, password and gssapi with a proxy by socks5", &methods, error);
 
     if (r < 0)
         return r;
@@ -96,7 +81,8 @@ static int build_methods(const struct section *section, struct proxy *proxy, cha
     if (credential && !(methods & PASSWORD))
         return config_refuse(error, &credential->place,
                              "'credential' is never used without \"password\" in 'auth'");
-    proxy->may_be_anonymous = methods == (NONE | PASSWORD);
+    proxy->has_gssapi = methods & GSSAPI;
+    proxy->may_be_anonymous = methods & NONE && methods != NONE;
     return 0;
 }
 
@@ -119,10 +105,18 @@ static const char *take_texts(struct proxy *proxy)
     proxy->password = (struct text){colon + 1, all.n - proxy->user.n - 1};
     simple.user = auth->user = proxy->user;
     simple.password = auth->password = proxy->password;
+    auth->gss.user = proxy->user;
+    auth->gss.password = proxy->password;
     if (proxy->kind == PROXY_SOCKS5 &&
         (proxy->password.n == 0 || proxy->password.n > SOCKS5_CREDENTIAL_MAX))
         return "the password has to be 1 to 255 bytes long for socks5";
     return auth_check_settings(&simple);
+}
+
+/* Kerberos has its own. */
+static bool needs_credential(const struct auth_settings *auth)
+{
+    return auth->n_schemes > (has_scheme(auth, AUTH_NEGOTIATE) ? 1 : 0);
 }
 
 static int build_credential(const struct section *section, struct proxy *proxy, char *error)
@@ -131,7 +125,7 @@ static int build_credential(const struct section *section, struct proxy *proxy, 
     char why[CREDENTIAL_ERROR_MAX];
     const char *wrong;
 
-    if (!value && proxy->http.auth.n_schemes == 0)
+    if (!value && !needs_credential(&proxy->http.auth))
         return 0;
     if (!value)
         return config_refuse(error, &find_value(section, KEY_AUTH)->place,
@@ -141,6 +135,10 @@ static int build_credential(const struct section *section, struct proxy *proxy, 
         return config_refuse(error, &value->place,
                              "'credential' needs 'auth', which says in which ways it may be sent, "
                              "as in { \"digest\", \"basic\" }");
+    if (proxy->kind == PROXY_HTTP && !needs_credential(&proxy->http.auth))
+        return config_refuse(error, &value->place,
+                             "'credential' is never used with \"negotiate\" alone; write the name "
+                             "of a keytab to 'keytab'");
     if (credential_read(&proxy->credential, value->text, why) < 0)
         return config_refuse(error, &value->place, "%s", why);
     wrong = take_texts(proxy);
@@ -177,6 +175,8 @@ int config_build_auth(const struct section *section, struct proxy *proxy,
         r = build_schemes(section, proxy, error);
     else if (proxy->kind == PROXY_SOCKS5)
         r = build_methods(section, proxy, error);
+    if (r == 0)
+        r = config_build_gss(section, proxy, error);
     if (r == 0)
         r = build_credential(section, proxy, error);
     return r == 0 ? build_user(section, proxy, error) : r;

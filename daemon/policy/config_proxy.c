@@ -155,6 +155,8 @@ static int check_keys(const struct building *b)
     } keys[] = {
         {KEY_AUTH, HTTP | SOCKS5, "http, https and socks5; socks4 has a 'user' alone"},
         {KEY_CREDENTIAL, HTTP | SOCKS5, "http, https and socks5; socks4 has a 'user' alone"},
+        {KEY_SERVICE, HTTP | SOCKS5, "http, https and socks5"},
+        {KEY_KEYTAB, HTTP | SOCKS5, "http, https and socks5"},
         {KEY_USER, SOCKS4, "socks4 and socks4a; for others write a 'credential'"},
         {KEY_HEADER, HTTP, "http and https"},
         {KEY_HTTP_VERSION, HTTP, "http and https"},
@@ -298,6 +300,8 @@ void config_proxy_deinit(struct proxy *proxy)
     free((struct text *)proxy->http.headers);
     free(TAKE_PTR(proxy->name));
     free(TAKE_PTR(proxy->tls_name));
+    free(TAKE_PTR(proxy->service));
+    free(TAKE_PTR(proxy->keytab));
     free(TAKE_PTR(proxy->memories));
     proxy->tls = tls_context_unref(proxy->tls);
     credential_deinit(&proxy->credential);

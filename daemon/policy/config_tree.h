@@ -60,6 +60,8 @@ enum config_form {
     X(PROXY_TLS, "tls", FORM_ONE)                                                                  \
     X(AUTH, "auth", FORM_LIST)                                                                     \
     X(CREDENTIAL, "credential", FORM_ONE)                                                          \
+    X(SERVICE, "service", FORM_ONE)                                                                \
+    X(KEYTAB, "keytab", FORM_ONE)                                                                  \
     X(USER, "user", FORM_ONE)                                                                      \
     X(HEADER, "header", FORM_LIST)                                                                 \
     X(HTTP_VERSION, "http-version", FORM_ONE)                                                      \
@@ -252,6 +254,9 @@ int config_build_send_proxy(const struct section *section, enum config_key key,
 /* The keys are known to be the proxy's kind's. */
 int config_build_auth(const struct section *section, struct proxy *proxy,
                       char error[CONFIG_ERROR_MAX]);
+/* A part of it: what GSSAPI needs for the ways that were found. */
+int config_build_gss(const struct section *section, struct proxy *proxy,
+                     char error[CONFIG_ERROR_MAX]);
 /* The proxy is to be deinitialised also after a failure. */
 int config_build_proxy(const struct section *section, struct tls_table *table, struct proxy *ret,
                        char error[CONFIG_ERROR_MAX]);

@@ -164,6 +164,15 @@ int credential_read(struct credential *ret, const char *name, char error[CREDENT
     return read_file(ret, &place, false);
 }
 
+char *credential_path(const char *name)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    char *path;
+
+    return asprintf(&path, "%s/%s", directory ? directory : CREDENTIAL_DIRECTORY, name) < 0 ? NULL
+                                                                                            : path;
+}
+
 void credential_deinit(struct credential *credential)
 {
     if (credential->data)

@@ -25,6 +25,8 @@ int credential_read(struct credential *ret, const char *name, char error[CREDENT
 /* The same from a folder that is no service manager's, and so as strict as for ours. */
 int credential_read_private(struct credential *ret, const char *directory, const char *name,
                             char error[CREDENTIAL_ERROR_MAX]);
+/* The path of the file that credential_read() looks at, on the heap; NULL without memory. */
+char *credential_path(const char *name);
 /* Wipes it. Zeroed, or not whole, will do. */
 void credential_deinit(struct credential *credential);
 

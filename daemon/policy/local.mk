@@ -1,6 +1,7 @@
 libdaemon_la_SOURCES += \
 	daemon/policy/config.c daemon/policy/config.h \
 	daemon/policy/config_auth.c \
+	daemon/policy/config_gss.c \
 	daemon/policy/config_client.c \
 	daemon/policy/config_file.c \
 	daemon/policy/config_key.c \

@@ -38,7 +38,9 @@ struct proxy {
     struct send_proxy send_proxy;
     struct http_connect_settings http;
     struct text user, password;   /* data NULL: there is none; also http.auth's */
-    bool may_be_anonymous;        /* SOCKS 5: although there are user and password */
+    bool may_be_anonymous;        /* SOCKS 5: although there are credentials */
+    bool has_gssapi;              /* SOCKS 5: with http.auth.gss */
+    char *service, *keytab;       /* http.auth.gss's; NULL: none */
     struct credential credential; /* what they and http.auth's texts point into; wiped at the end */
     struct auth_memory *memories; /* one for each worker, its own; NULL before config_prepare() */
 };

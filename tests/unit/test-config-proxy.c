@@ -30,6 +30,8 @@ static const struct {
     {"two-lines", "joe:secret\n\n"},
     {"no-token", "two words"},
     {"empty", ""},
+    {"keytab", "\5\2 of no meaning here"},
+    {"ccache", "\5\4 nor here"},
     {"long", "joe:" LONG_NAME LONG_NAME}, /* 320 bytes */
 };
 
@@ -208,6 +210,31 @@ START_TEST(test_token)
 }
 END_TEST
 
+START_TEST(test_gss)
+{
+    struct config *config =
+        parse("proxy a { url = \"http://p.example:1\" auth = { negotiate, ntlm }"
+              " credential = corp keytab = keytab }\n"
+              "proxy b { url = \"http://p.example:1\" auth = negotiate"
+              " service = proxy keytab = ccache }\n");
+    const struct auth_settings *a = &config->proxies[0].http.auth;
+    const struct auth_settings *b = &config->proxies[1].http.auth;
+
+    ck_assert_ptr_null(auth_check_settings(a));
+    ck_assert_str_eq(a->gss.service, "HTTP@p.example");
+    ck_assert_str_eq(a->gss.keytab, path_of("keytab"));
+    ck_assert_ptr_null(a->gss.ccache);
+    expect_text(a->gss.user, "joe");
+    expect_text(a->gss.password, "a secret: of some length");
+    ck_assert_ptr_null(auth_check_settings(b));
+    ck_assert_str_eq(b->gss.service, "proxy@p.example");
+    ck_assert_str_eq(b->gss.ccache, path_of("ccache"));
+    ck_assert_ptr_null(b->gss.keytab);
+    ck_assert_ptr_null(b->gss.user.data);
+    config_unref(config);
+}
+END_TEST
+
 /* Whoever has a password and does not say otherwise insists on it. */
 START_TEST(test_socks5)
 {
@@ -215,12 +242,16 @@ START_TEST(test_socks5)
         const char *keys;
         bool has_user;
         bool may_be_anonymous;
+        bool has_gssapi;
     } sections[] = {
-        {"", false, false},
-        {"auth = none", false, false},
-        {"credential = corp", true, false},
-        {"auth = password credential = corp", true, false},
-        {"auth = { none, password } credential = corp", true, true},
+        {"", false, false, false},
+        {"auth = none", false, false, false},
+        {"credential = corp", true, false, false},
+        {"auth = password credential = corp", true, false, false},
+        {"auth = { none, password } credential = corp", true, true, false},
+        {"auth = gssapi", false, false, true},
+        {"auth = { gssapi, none }", false, true, true},
+        {"auth = { gssapi, password } credential = corp", true, false, true},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
@@ -231,6 +262,9 @@ START_TEST(test_socks5)
         config = parse(text);
         ck_assert((config->proxies->user.data != NULL) == sections[i].has_user);
         ck_assert_int_eq(config->proxies->may_be_anonymous, sections[i].may_be_anonymous);
+        ck_assert_int_eq(config->proxies->has_gssapi, sections[i].has_gssapi);
+        if (sections[i].has_gssapi)
+            ck_assert_str_eq(config->proxies->http.auth.gss.service, "rcmd@p");
         if (sections[i].has_user)
             expect_text(config->proxies->password, "a secret: of some length");
         config_unref(config);
@@ -280,8 +314,33 @@ static const struct {
     {HTTP("credential = corp"), "3: 'credential' needs 'auth', which says in which ways it may be "
                                 "sent, as in { \"digest\", \"basic\" }"},
     {HTTP("auth = { digest,\n none }\ncredential = corp"), "4: 'auth' of a proxy by http takes "},
-    {HTTP("auth = ntlm\ncredential = corp"),
-     "3: 'auth' of a proxy by http takes basic, digest, bearer; 'ntlm' is unknown"},
+    {HTTP("auth = kerberos\ncredential = corp"),
+     "3: 'auth' of a proxy by http takes basic, digest, bearer, "
+     "negotiate, ntlm; 'kerberos' is unknown"},
+    {HTTP("auth = negotiate\ncredential = corp"),
+     "4: 'credential' is never used with \"negotiate\" alone; write the name of a keytab to "
+     "'keytab'"},
+    {HTTP("auth = ntlm"), "3: 'auth' needs a 'credential': the name of a file with "
+                          "user:password, or with a token"},
+    {HTTP("auth = { negotiate, basic }"), "3: 'auth' needs a 'credential': the name of a file with "
+                                          "user:password, or with a token"},
+    {HTTP("auth = basic\ncredential = corp\nservice = HTTP"),
+     "5: 'service' is never used without \"negotiate\" or \"ntlm\" in 'auth' or, with socks5, "
+     "\"gssapi\""},
+    {HTTP("auth = ntlm\ncredential = corp\nkeytab = keytab"),
+     "5: 'keytab' is never used without \"negotiate\" in 'auth' or, with socks5, \"gssapi\""},
+    {HTTP("auth = negotiate\nservice = \"@p\""),
+     "4: 'service' is a name like HTTP, or with the host HTTP@proxy.example"},
+    {HTTP("auth = negotiate\nservice = \"H P\""),
+     "4: 'service' is a name like HTTP, or with the host HTTP@proxy.example"},
+    {HTTP("auth = negotiate\nkeytab = none"),
+     "4: credential $/none cannot be opened: No such file or directory"},
+    {HTTP("auth = negotiate\nkeytab = corp"),
+     "4: credential 'corp' is neither a keytab nor a credential cache of Kerberos"},
+    {PROXY("socks4://p", "keytab = keytab"),
+     "3: 'keytab' is for proxies by http, https and socks5"},
+    {SOCKS5("service = rcmd"), "3: 'service' is never used without \"negotiate\" or \"ntlm\" in "
+                               "'auth' or, with socks5, \"gssapi\""},
     {HTTP("auth = Basic\ncredential = corp"), "3: 'auth' of a proxy by http takes "},
     {HTTP("auth = { basic,\n digest,\n basic }\ncredential = corp"),
      "5: 'basic' is given twice; remove one"},
@@ -320,7 +379,7 @@ static const struct {
     {SOCKS5("auth = none\ncredential = corp"),
      "4: 'credential' is never used without \"password\" in 'auth'"},
     {SOCKS5("auth = basic\ncredential = corp"),
-     "3: 'auth' takes none and password with a proxy by socks5; 'basic' is unknown"},
+     "3: 'auth' takes none, password and gssapi with a proxy by socks5; 'basic' is unknown"},
     {SOCKS5("credential = no-password"),
      "3: credential 'no-password': the password has to be 1 to 255 bytes long for socks5"},
     {SOCKS5("credential = long"),
@@ -402,6 +461,16 @@ static bool has_no_headers(const struct proxy *p)
     return p->http.n_headers == 0;
 }
 
+static bool has_service_of_host(const struct proxy *p)
+{
+    return strcmp(p->http.auth.gss.service, "HTTP@proxy.example") == 0;
+}
+
+static bool has_no_keytab(const struct proxy *p)
+{
+    return !p->http.auth.gss.keytab && !p->http.auth.gss.ccache;
+}
+
 static bool is_http_1_1(const struct proxy *p)
 {
     return !p->http.is_http_1_0;
@@ -426,8 +495,10 @@ static const struct {
     [KEY_URL] = {false, "url = \"https://proxy.example\"", "has no 'url'", NULL},
     [KEY_UNIX_SOCKET] = {false, "unix-socket = \"/run/x\"", NULL, is_connected_to},
     [KEY_PROXY_TLS] = {false, "tls = inner", NULL, has_tls_all_the_same},
-    [KEY_AUTH] = {false, "auth = { digest, basic }", "'credential' needs 'auth'", NULL},
+    [KEY_AUTH] = {false, "auth = { negotiate, basic }", "'keytab' is never used", NULL},
     [KEY_CREDENTIAL] = {false, "credential = corp", "'auth' needs a 'credential'", NULL},
+    [KEY_SERVICE] = {false, "service = HTTP@other.example", NULL, has_service_of_host},
+    [KEY_KEYTAB] = {false, "keytab = keytab", NULL, has_no_keytab},
     [KEY_USER] = {true, "user = joe", NULL, is_nobody},
     [KEY_HEADER] = {false, "header = \"A: b\"", NULL, has_no_headers},
     [KEY_HTTP_VERSION] = {false, "http-version = 1.0", NULL, is_http_1_1},
@@ -499,6 +570,7 @@ int main(void)
     tcase_add_test(tcase, test_every_key);
     tcase_add_test(tcase, test_urls);
     tcase_add_test(tcase, test_token);
+    tcase_add_test(tcase, test_gss);
     tcase_add_test(tcase, test_socks5);
     tcase_add_loop_test(tcase, test_mistake, 0, ARRAY_SIZE(mistakes));
     tcase_add_loop_test(tcase, test_absent, 0, ARRAY_SIZE(keys));

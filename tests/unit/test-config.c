@@ -457,9 +457,9 @@ static void write_credentials(void)
         const char *name;
         const char *text;
     } credentials[] = {
-        {"corp-proxy", "joe:secret\n"},           {"api-token", "abc.def\n"},
-        {"partner-cert", "a certificate\n"},      {"partner-key", "a key\n"},
-        {"partner-passphrase", "a passphrase\n"},
+        {"corp-proxy", "joe:secret\n"}, {"corp-keytab", "\5\2"},
+        {"api-token", "abc.def\n"},     {"partner-cert", "a certificate\n"},
+        {"partner-key", "a key\n"},     {"partner-passphrase", "a passphrase\n"},
     };
 
     ck_assert_int_eq(mkdir(path_of("c.d"), 0755), 0);
