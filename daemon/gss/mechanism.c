@@ -227,7 +227,8 @@ static int reply(gss_buffer_t buffer, bool is_complete, struct gss_reply *ret)
         ret->n = n;
     }
     ret->is_complete = is_complete;
-    explicit_bzero(buffer->value, n);
+    if (n > 0)
+        explicit_bzero(buffer->value, n);
     gss_release_buffer(&minor, buffer);
     return r;
 }
