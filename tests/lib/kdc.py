@@ -14,6 +14,7 @@ import subprocess
 import time
 
 START_TIMEOUT_S = 60
+START_TRIES = 3
 
 KRB5_CONF = """[libdefaults]
     default_realm = {realm}
@@ -77,22 +78,27 @@ class Kdc:
         """silent_realms: {"OTHER.TEST": port}, whose centre is whoever is there."""
         self.directory = directory
         os.makedirs(directory, exist_ok=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        more = "".join(f"    {realm} = {{\n        kdc = 127.0.0.1:{port}\n    }}\n"
-                       for realm, port in (silent_realms or {}).items())
-        values = {"realm": self.realm, "port": self.port, "directory": directory, "more_realms": more}
         self.environment = {"KRB5_CONFIG": f"{directory}/krb5.conf",
                             "KRB5_KDC_PROFILE": f"{directory}/kdc.conf",
                             "KRB5CCNAME": f"FILE:{directory}/ccache"}
-        for name, text in (("krb5.conf", KRB5_CONF), ("kdc.conf", KDC_CONF)):
-            with open(f"{directory}/{name}", "w", encoding="ascii") as file:
-                file.write(text.format(**values))
+        self._configure(silent_realms or {})
         self._run("kdb5_util", "-r", self.realm, "create", "-W", "-s", "-P", "master")
-        self._process = subprocess.Popen([_find("krb5kdc"), "-n", "-r", self.realm],
-                                         env=self._env(), stdin=subprocess.DEVNULL,
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        self._wait()
+        for _ in range(START_TRIES):
+            if self._start():
+                return
+            self._configure(silent_realms or {})
+        raise RuntimeError(f"krb5kdc has not started: see {self.directory}/kdc.log")
+
+    def _configure(self, silent_realms):
+        """With a port that is free, and may be somebody else's when the centre wants it."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        more = "".join(f"    {realm} = {{\n        kdc = 127.0.0.1:{port}\n    }}\n"
+                       for realm, port in silent_realms.items())
+        for name, text in (("krb5.conf", KRB5_CONF), ("kdc.conf", KDC_CONF)):
+            with open(f"{self.directory}/{name}", "w", encoding="ascii") as file:
+                file.write(text.format(realm=self.realm, port=self.port,
+                                       directory=self.directory, more_realms=more))
 
     def _env(self):
         return os.environ | self.environment
@@ -101,16 +107,19 @@ class Kdc:
         return subprocess.run([_find(name), *args], env=self._env(), check=True, timeout=60,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def _wait(self):
+    def _start(self):
+        self._process = subprocess.Popen([_find("krb5kdc"), "-n", "-r", self.realm],
+                                         env=self._env(), stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         until = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < until and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
+                return self._process.poll() is None
             except OSError:
                 time.sleep(0.05)
         self.stop()
-        raise RuntimeError(f"krb5kdc has not started: see {self.directory}/kdc.log")
+        return False
 
     def add(self, principal, password=None):
         """Returns the path of a keytab with its key. With a password: None, as that makes the key."""
