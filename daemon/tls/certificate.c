@@ -2,7 +2,8 @@
  * to. What OpenSSL says of a key that it cannot read is many things; the few that a person can do
  * something about are told apart: no passphrase, the wrong one, another certificate's key.
  *
- * OpenSSL has the key until the context is freed, and wipes it then. */
+ * OpenSSL has the key until the context is freed, and wipes it then; see memory.c for its copies.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
@@ -206,8 +207,7 @@ static void warn(X509 *cert, struct tls_problem *problem)
     }
 }
 
-int tls_certificate_set(SSL_CTX *ctx, const struct tls_settings *settings,
-                        struct tls_problem *problem)
+static int set(SSL_CTX *ctx, const struct tls_settings *settings, struct tls_problem *problem)
 {
     CLEANUP(owner_deinit) struct owner owner = {0};
     int r;
@@ -227,5 +227,16 @@ int tls_certificate_set(SSL_CTX *ctx, const struct tls_settings *settings,
         r = apply(ctx, settings, &owner, problem);
     if (r == 0)
         warn(owner.cert, problem);
+    return r;
+}
+
+int tls_certificate_set(SSL_CTX *ctx, const struct tls_settings *settings,
+                        struct tls_problem *problem)
+{
+    int r;
+
+    tls_memory_begin_wiping();
+    r = set(ctx, settings, problem);
+    tls_memory_end_wiping();
     return r;
 }

@@ -71,6 +71,10 @@ int tls_pem_end(int n, const char *nothing, const char **ret_reason);
 int tls_certificate_set(SSL_CTX *ctx, const struct tls_settings *settings,
                         struct tls_problem *problem);
 
+/* memory.c: in between, whatever OpenSSL frees is wiped. */
+void tls_memory_begin_wiping(void);
+void tls_memory_end_wiping(void);
+
 /* crl.c: sessions look for their peer's chain in these lists. */
 int tls_crls_load(SSL_CTX *ctx, const char *path, struct tls_problem *problem);
 

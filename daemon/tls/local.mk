@@ -9,6 +9,7 @@ libdaemon_la_SOURCES += \
 	daemon/tls/hash.c daemon/tls/hash.h \
 	daemon/tls/identity.c \
 	daemon/tls/internal.h \
+	daemon/tls/memory.c \
 	daemon/tls/ocsp.c \
 	daemon/tls/queue.c daemon/tls/queue.h \
 	daemon/tls/session.c daemon/tls/tls.h \

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -373,11 +374,71 @@ START_TEST(not_for_strangers)
 }
 END_TEST
 
+/* Scans what this process can read for a secret, of which `inverted` has the complement so that it
+ * is no copy itself. Returns how often it is there. */
+static unsigned count_copies(const unsigned char *inverted, size_t n)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    unsigned long from, until;
+    char line[512], mode[5];
+    unsigned n_found = 0;
+
+    ck_assert_ptr_nonnull(maps);
+    while (fgets(line, sizeof line, maps)) {
+        if (sscanf(line, "%lx-%lx %4s", &from, &until, mode) != 3 || strcmp(mode, "rw-p") != 0 ||
+            !strstr(line, "[heap]"))
+            continue;
+        for (const unsigned char *at = (void *)from; at + n <= (unsigned char *)until; at++) {
+            size_t i = 0;
+
+            while (i < n && (at[i] ^ inverted[i]) == 0xff)
+                i++;
+            n_found += i == n;
+        }
+    }
+    fclose(maps);
+    return n_found;
+}
+
+/* Half of the private number, as it stands in the file. */
+static void invert_secret(enum who who, unsigned char ret[16])
+{
+    unsigned char secret[32];
+    BIGNUM *number = NULL;
+
+    ck_assert_int_eq(EVP_PKEY_get_bn_param(people[who]->key, "priv", &number), 1);
+    ck_assert_int_eq(BN_bn2binpad(number, secret, sizeof secret), (int)sizeof secret);
+    for (int i = 0; i < 16; i++)
+        ret[i] = (unsigned char)~secret[8 + i];
+    BN_clear_free(number);
+    OPENSSL_cleanse(secret, sizeof secret);
+}
+
+/* OpenSSL leaves nothing of a key behind that it has read, beyond what was there before. */
+START_TEST(wiped)
+{
+    struct tls_settings settings = make_settings(_i);
+    struct tls_context *c = NULL;
+    struct tls_problem problem;
+    unsigned char inverted[16];
+    unsigned n_before;
+
+    invert_secret(forms[_i].key_of, inverted);
+    n_before = count_copies(inverted, sizeof inverted);
+    tls_context_new(&c, &settings, &problem);
+    tls_context_unref(c);
+    ck_assert_uint_le(count_copies(inverted, sizeof inverted), n_before);
+    discard(settings.certificate);
+    discard(settings.key);
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
     tcase_add_unchecked_fixture(tcase, set_up, tear_down);
     tcase_add_loop_test(tcase, every_form, 0, sizeof forms / sizeof forms[0]);
     tcase_add_test(tcase, long_passphrase);
+    tcase_add_loop_test(tcase, wiped, 0, 9); /* the good ones */
     tcase_add_test(tcase, anonymous);
     tcase_add_test(tcase, not_for_strangers);
 }
