@@ -11,7 +11,7 @@
 #include "daemon/policy/config.h"
 #include "proto/wire.h"
 
-#define SESSIONS_MAX          16384                /* per worker */
+#define SESSIONS_MAX          16384                /* per worker; user_has_room() */
 #define SESSIONS_PER_USER_MAX 4096                 /* in all workers */
 #define OUTGOING_PER_USER_MAX (UINT32_C(64) << 20) /* bytes of messages not yet sent, likewise */
 #define SESSION_PENDING_MAX   4096 /* requests in flight in one session, whatever the rules say */

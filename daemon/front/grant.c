@@ -82,7 +82,8 @@ static int make_pair(int *ret_fd, int *ret_client_fd)
 /* Half of the user's sessions stay for those that he opens himself. */
 static const char *charge_session(struct grant *grant, struct charge *charge)
 {
-    if (!charge_add(charge, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX / 2))
+    if (!user_has_room(grant->user) ||
+        !charge_add(charge, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX / 2))
         return "too many sessions from this user's grants";
     return narrowing_add_session(grant->narrowing) ? NULL : "too many sessions from this grant";
 }

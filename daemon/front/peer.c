@@ -59,7 +59,8 @@ static enum error_code admit(struct peer *peer, struct front *front, int fd, con
     if (!peer->user)
         return ERROR_NO_RESOURCES;
     peer->charge.quota = quota_ref(peer->user->quota);
-    if (!charge_add(&peer->charge, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX))
+    if (!user_has_room(peer->user) ||
+        !charge_add(&peer->charge, QUOTA_SESSIONS, 1, SESSIONS_PER_USER_MAX))
         return ERROR_OVER_LIMIT;
     return ERROR_NONE;
 }
@@ -104,7 +105,7 @@ void peer_start(struct peer *peer, struct front *front, int fd)
     untaken_init(&peer->untaken, peer->user, &peer->charge, fd, peer->narrowing, all_taken);
     list_append(&front->peers, &peer->node);
     counter_add(&front->counters->sessions, 1);
-    counter_add(&front->counters->sessions_now, 1);
+    user_add_session(peer->user);
     op_init(&peer->recv_op, received);
     ring_recv_messages(front->env.ring, &peer->recv_op, fd);
     op_init(&peer->end_op, holder_ended);
@@ -155,7 +156,7 @@ void peer_free_if_idle(struct peer *peer)
         return;
     untaken_deinit(&peer->untaken);
     list_remove(&peer->node);
-    counter_sub(&peer->front->counters->sessions_now, 1);
+    user_remove_session(peer->user);
     ring_close_consume_fd(peer->front->env.ring, peer->fd);
     holder_deinit(&peer->holder, peer->front->env.ring);
     identity_unref(peer->identity);

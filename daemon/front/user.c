@@ -1,5 +1,8 @@
 /* A hash table by uid. A user is there as long as he has a session or relay in this worker, or
- * there is something to be logged about him. */
+ * there is something to be logged about him.
+ *
+ * Of a worker's places for sessions he may have no more than are left to others. So there are
+ * always some for one who has none yet, or few, however many users take what they can get. */
 #include "daemon/front/user.h"
 
 #include <stdlib.h>
@@ -67,4 +70,21 @@ struct user *user_put(struct user *user)
     quota_put(user->quota);
     free(user);
     return NULL;
+}
+
+bool user_has_room(const struct user *user)
+{
+    return user->n_sessions + counter_get(&user->front->counters->sessions_now) < SESSIONS_MAX;
+}
+
+void user_add_session(struct user *user)
+{
+    user->n_sessions++;
+    counter_add(&user->front->counters->sessions_now, 1);
+}
+
+void user_remove_session(struct user *user)
+{
+    user->n_sessions--;
+    counter_sub(&user->front->counters->sessions_now, 1);
 }

@@ -12,6 +12,7 @@ struct user {
     unsigned n_references;
     uid_t uid;
     struct quota *quota; /* of the rule "" */
+    unsigned n_sessions; /* in this worker */
     struct list untaken; /* what has fds that wait to be taken; untaken.c */
     struct timer untaken_timer;
     struct fair_lane handshakes;
@@ -28,3 +29,8 @@ void untaken_timer_rang(struct timer *timer);
 struct user *user_get(struct front *front, uid_t uid);
 struct user *user_ref(struct user *user);
 struct user *user_put(struct user *user); /* NULL is fine; returns NULL */
+
+/* Whether he may have one more session in this worker. */
+bool user_has_room(const struct user *user);
+void user_add_session(struct user *user);
+void user_remove_session(struct user *user);

@@ -54,3 +54,8 @@ check_PROGRAMS += tests/unit/test-log
 tests_unit_test_log_SOURCES = tests/unit/test-log.c
 tests_unit_test_log_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_log_LDADD = libdaemon.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test-user
+tests_unit_test_user_SOURCES = tests/unit/test-user.c
+tests_unit_test_user_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_user_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
