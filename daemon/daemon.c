@@ -262,6 +262,10 @@ static int stop_workers(struct daemon *d)
             status = EXIT_FAILURE;
     }
     d->metrics = metrics_server_free(d->metrics); /* it reads the workers' counters */
+    if (d->shared.has_broken_down) {
+        sockets_close(&d->sockets);
+        _exit(EXIT_FAILURE);
+    }
     for (unsigned i = 0; i < d->n_workers; i++)
         d->workers[i] = worker_free(d->workers[i]);
     return status;

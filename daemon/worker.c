@@ -146,7 +146,6 @@ static uint64_t load(struct worker *w)
     return counter_get(&w->counters.requests_now) + counter_get(&w->counters.relays_now);
 }
 
-/* What is left of the burst then is given back when nothing is. */
 static void trim(struct timer *timer)
 {
     struct worker *w = container_of(timer, struct worker, trim_timer);
@@ -270,15 +269,22 @@ static void publish_counters(struct worker *w)
     counter_set(&w->counters.dns_queries, stats.queries);
 }
 
+/* A second SIGTERM would cut the draining of the other workers short. */
+static void break_down(struct worker *w, int error)
+{
+    log_error("io_uring broke down: %s; the daemon ends", strerror(-error));
+    w->result = error;
+    if (!atomic_exchange(&w->shared->has_broken_down, true))
+        kill(getpid(), SIGTERM);
+}
+
 static void loop(struct worker *w)
 {
     while (!is_over(w)) {
         int r = ring_turn(w->ring);
 
         if (r < 0) {
-            log_error("io_uring broke down: error %d", -r);
-            w->result = r;
-            kill(getpid(), SIGTERM);
+            break_down(w, r);
             return;
         }
         publish_counters(w);
@@ -298,7 +304,8 @@ static void *run(void *data)
     sem_post(&w->ready);
     if (w->start_result == 0)
         loop(w);
-    tear_down(w);
+    if (w->result == 0)
+        tear_down(w);
     return NULL;
 }
 

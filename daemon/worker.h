@@ -3,6 +3,8 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "daemon/sockets.h"
 #include "daemon/front/front.h"
@@ -21,6 +23,7 @@ struct worker_shared {
     struct capabilities caps;
     struct gss_keeper *keeper;
     struct status_source status;
+    atomic_bool has_broken_down; /* a ring: nothing can be freed any more */
 };
 
 /* Starts the thread and waits until it is ready. Returns 0 or -errno with a sentence, static. */
@@ -39,7 +42,8 @@ void worker_order(struct worker *worker, enum worker_order order);
 /* After WORKER_RELOAD: waits until it decides by this configuration. Returns false when it has not
  * come to that in WORKER_RELOAD_MAX_S. For one thread at a time. */
 bool worker_await_reload(struct worker *worker, const struct config *config);
-/* Waits for its end (after WORKER_DRAIN). Returns 0, or -errno if it broke down. */
+/* Waits for its end (after WORKER_DRAIN). Returns 0, or -errno if it broke down: then it must not
+ * be freed, for the kernel may still write to what its ring was given. */
 int worker_join(struct worker *worker);
 /* When all have been joined, for those that still run read the counters of each. */
 struct worker *worker_free(struct worker *worker);

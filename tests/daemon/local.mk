@@ -1,6 +1,7 @@
 # The daemon, running, against clients, origins and networks that are not kind to it.
 script_tests += \
 	tests/daemon/test-client-certificates.py \
+	tests/daemon/test-breakdown.py \
 	tests/daemon/test-connect.py \
 	tests/daemon/test-credentials.py \
 	tests/daemon/test-environment.py \
@@ -38,3 +39,9 @@ noinst_PROGRAMS += tests/daemon/setuid-client
 tests_daemon_setuid_client_SOURCES = tests/daemon/setuid-client.c $(libfdial_la_SOURCES)
 tests_daemon_setuid_client_CFLAGS = $(AM_CFLAGS)
 tests_daemon_setuid_client_LDADD = libproto.la
+
+# To be preloaded, so it has to be a shared one.
+check_LTLIBRARIES += tests/daemon/break-ring.la
+tests_daemon_break_ring_la_SOURCES = tests/daemon/break-ring.c
+tests_daemon_break_ring_la_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+tests_daemon_break_ring_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
