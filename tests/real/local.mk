@@ -9,6 +9,7 @@ script_tests += tests/real/protocol.py tests/real/nginx.py tests/real/s-server.p
 EXTRA_DIST += tests/real/protocol_client.py tests/real/peers.py
 
 include tests/real/proxies.mk
+include tests/real/upgrades.mk
 
 # Not tests themselves, so not among check_PROGRAMS: what the scripts run.
 noinst_PROGRAMS += tests/real/library-client tests/real/no-sockets
