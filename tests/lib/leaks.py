@@ -81,6 +81,10 @@ def write_credentials(texts):
     """{name: text} as the files of a folder for $CREDENTIALS_DIRECTORY. All that is secret is kept."""
     directory = tempfile.mkdtemp(prefix="credentials-")
     for name, text in texts.items():
-        with open(os.path.join(directory, name), "w", encoding="utf-8") as f:
-            f.write(keep_credential(text))
+        if isinstance(text, bytes):  # a keytab, or the like: the key is at its end
+            keep(text[-32:])
+        else:
+            text = keep_credential(text).encode()
+        with open(os.path.join(directory, name), "wb") as f:
+            f.write(text)
     return directory

@@ -1,6 +1,7 @@
 # Through real proxies.
 script_tests += \
 	tests/real/http-proxies.py \
+	tests/real/kerberos-proxies.py \
 	tests/real/proxy-chains.py \
 	tests/real/proxy-headers.py \
 	tests/real/proxy-names.py \
