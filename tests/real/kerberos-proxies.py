@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Through squid by Negotiate, and through SOCKS 5 by GSSAPI, with a key distribution centre of MIT's."""
+"""Through squid by Negotiate, through SOCKS 5 by GSSAPI, and through a proxy with NTLM; with a key distribution centre of MIT's."""
+import base64
 import ctypes
+import glob
 import os
+import re
 import socket
 import struct
 
 import fdialtest
 from kdc import Kdc
 from peers import read, write
-from proxies import pump_both
+from proxies import HttpProxy, pump_both, read_head
 from proxy_case import Case, proxy, way
 from proxy_peers import Squid
 
@@ -19,6 +22,7 @@ auth_param negotiate keep_alive on
 acl known proxy_auth REQUIRED
 http_access allow known
 """
+NTLM_USER, NTLM_PASSWORD = "CORP\\joe", "Kahn-9-windows"
 PRINCIPAL = f"fdiald@{Kdc.realm}"
 
 
@@ -90,6 +94,26 @@ def receive(conn, n):
     return data
 
 
+class NtlmProxy(HttpProxy):
+    """One that a company would have, with gss-ntlmssp for its domain: a context for each connection."""
+
+    def _serve_proxy(self, conn):
+        acceptor = Acceptor()
+        while head := read_head(conn).decode("latin-1"):
+            self.heads.append(head)
+            said = re.search(r"(?im)^proxy-authorization: ntlm (\S+)", head)
+            try:
+                token = acceptor.take(base64.b64decode(said[1])) if said else b""
+            except ConnectionError:
+                acceptor, token = Acceptor(), b""
+            if acceptor.is_complete:
+                self._tunnel(conn, head.split()[1])
+                return
+            offer = f"NTLM {base64.b64encode(token).decode()}".strip()
+            conn.sendall(f"HTTP/1.1 407 Who\r\nProxy-Authenticate: {offer}\r\n"
+                         "Content-Length: 0\r\n\r\n".encode())
+
+
 class GssapiSocks(fdialtest.Origin):
     """SOCKS 5 with RFC 1961 and nothing else, IPv4 only: Debian's dante is built without. It answers with
     this level of protection, whatever it is asked for; levels has what that was."""
@@ -138,8 +162,10 @@ class KerberosProxies(Case):
         client = cls.kdc.add("fdiald")
         ticket = cls.kdc.ticket("fdiald", client)
         os.chmod(http, 0o644)  # squid is another user
-        os.environ.update(cls.kdc.environment, KRB5RCACHENAME="none:", KRB5_KTNAME=socks)
+        users = write(f"{directory}/ntlm", f"CORP:joe:{NTLM_PASSWORD}\n")
+        os.environ.update(cls.kdc.environment, NTLM_USER_FILE=users, KRB5RCACHENAME="none:", KRB5_KTNAME=socks)
         cls.squid = cls.run_server(NegotiateSquid, http)
+        cls.windows = cls.run_server(NtlmProxy)
         cls.socks = cls.run_server(GssapiSocks, 0)
         cls.strict = cls.run_server(GssapiSocks, 2)
         at_squid = f"http://localhost:{cls.squid.port}"
@@ -149,12 +175,17 @@ class KerberosProxies(Case):
             + proxy("ticket", at_squid, auth='"negotiate"', keytab='"ticket"')
             + proxy("nobody", at_squid, auth='"negotiate"')
             + proxy("wrong", at_squid, auth='"negotiate"', keytab='"wrong"')
+            + proxy("ntlm", f"http://localhost:{cls.windows.port}", auth='{ "negotiate", "ntlm" }',
+                    credential='"windows"')
+            + proxy("ntlm-wrong", f"http://localhost:{cls.windows.port}", auth='"ntlm"',
+                    credential='"windows-wrong"')
             + proxy("socks", at_socks, auth='"gssapi"', keytab='"client"')
             + proxy("socks-nobody", at_socks, auth='"gssapi"')
             + proxy("strict", f"socks5://localhost:{cls.strict.port}", auth='"gssapi"', keytab='"client"'))
-        titles = ("keytab", "ticket", "nobody", "wrong", "socks", "socks-nobody", "strict")
+        titles = ("keytab", "ticket", "nobody", "wrong", "ntlm", "ntlm-wrong", "socks", "socks-nobody", "strict")
         cls.run_daemon(sections, "".join(way(t, t) for t in titles), {
-            "client": read(client), "ticket": read(ticket),
+            "windows": f"{NTLM_USER}:{NTLM_PASSWORD}\n",
+            "windows-wrong": f"{NTLM_USER}:not-{NTLM_PASSWORD}\n", "client": read(client), "ticket": read(ticket),
             "wrong": read(cls.kdc.foreign_keytab(PRINCIPAL))})
 
     def test_negotiate(self):
@@ -165,6 +196,19 @@ class KerberosProxies(Case):
     def test_negotiate_without_a_ticket(self):
         self.assert_refused("nobody", 1, "nobody", "no answer for negotiate: .*redentials")
         self.assert_refused("wrong", 1, "wrong", "no answer for negotiate: .*wrong: ")
+
+    def need_ntlm(self):
+        if not glob.glob("/usr/lib/*/gssntlmssp/gssntlmssp.so"):
+            fdialtest.skip("no gss-ntlmssp here")
+
+    def test_ntlm(self):
+        self.need_ntlm()
+        self.assert_carries("ntlm")
+        self.assertNotIn(NTLM_PASSWORD, "".join(self.windows.heads))
+
+    def test_ntlm_with_a_wrong_password(self):
+        self.need_ntlm()
+        self.assert_refused("ntlm-wrong", 1, "ntlm-wrong", "it refused the credentials .ntlm.")
 
     def test_gssapi(self):
         self.assert_carries("socks")
