@@ -2,7 +2,7 @@
  * forgotten; threads answer, each one question at a time. They are started as they are needed. What
  * libkrb5 is busy with cannot be stopped: a forgotten context goes when its thread comes back. So
  * that a centre which does not answer takes only some of the threads, there is a limit for each
- * service.
+ * service and who asks for it.
  *
  * A context belongs to the table, and while is_busy also to the job that it is in. */
 #include <errno.h>
@@ -109,14 +109,23 @@ static void free_job(struct job *job)
     free(job);
 }
 
-static unsigned count_running(const struct helper *h, struct text service)
+static bool is_same(const struct gss_message *a, const struct gss_message *b,
+                    enum gss_message_text text)
+{
+    return a->texts[text].n == b->texts[text].n &&
+           memcmp(a->texts[text].data, b->texts[text].data, a->texts[text].n) == 0;
+}
+
+/* What most likely waits for the same centre. */
+static unsigned count_like(const struct helper *h, const struct gss_message *message)
 {
     unsigned n = 0;
 
     list_for_each (&h->running, node) {
-        struct text other = container_of(node, struct job, node)->message.texts[GSS_TEXT_SERVICE];
+        const struct gss_message *other = &container_of(node, struct job, node)->message;
 
-        n += other.n == service.n && memcmp(other.data, service.data, service.n) == 0;
+        n += is_same(other, message, GSS_TEXT_SERVICE) &&
+             is_same(other, message, GSS_TEXT_KEYTAB) && is_same(other, message, GSS_TEXT_CCACHE);
     }
     return n;
 }
@@ -126,7 +135,7 @@ static struct job *pick_job(struct helper *h)
     list_for_each (&h->waiting, node) {
         struct job *job = container_of(node, struct job, node);
 
-        if (count_running(h, job->message.texts[GSS_TEXT_SERVICE]) >= GSS_SERVICE_THREADS)
+        if (count_like(h, &job->message) >= GSS_SERVICE_THREADS)
             continue;
         list_remove(&job->node);
         list_append(&h->running, &job->node);

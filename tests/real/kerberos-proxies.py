@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import struct
+import subprocess
 
 import fdialtest
 from kdc import Kdc
@@ -23,6 +24,7 @@ acl known proxy_auth REQUIRED
 http_access allow known
 """
 NTLM_USER, NTLM_PASSWORD = "CORP\\joe", "Kahn-9-windows"
+EXIT_TIMEOUT = 6
 PRINCIPAL = f"fdiald@{Kdc.realm}"
 
 
@@ -157,7 +159,8 @@ class KerberosProxies(Case):
             fdialtest.skip(f"no {Kdc.missing()} here")
         super().setUpClass()
         directory = f"{os.environ['TMPDIR']}/kdc"
-        cls.kdc = cls.run_server(Kdc, directory)
+        cls.mute = cls.run_server(fdialtest.Mute)
+        cls.kdc = cls.run_server(Kdc, directory, {"SILENT.TEST": cls.mute.port})
         http, socks = cls.kdc.add("HTTP/localhost"), cls.kdc.add("rcmd/localhost")
         client = cls.kdc.add("fdiald")
         ticket = cls.kdc.ticket("fdiald", client)
@@ -175,6 +178,7 @@ class KerberosProxies(Case):
             + proxy("ticket", at_squid, auth='"negotiate"', keytab='"ticket"')
             + proxy("nobody", at_squid, auth='"negotiate"')
             + proxy("wrong", at_squid, auth='"negotiate"', keytab='"wrong"')
+            + proxy("silent", at_squid, auth='"negotiate"', keytab='"silent"')
             + proxy("ntlm", f"http://localhost:{cls.windows.port}", auth='{ "negotiate", "ntlm" }',
                     credential='"windows"')
             + proxy("ntlm-wrong", f"http://localhost:{cls.windows.port}", auth='"ntlm"',
@@ -182,10 +186,11 @@ class KerberosProxies(Case):
             + proxy("socks", at_socks, auth='"gssapi"', keytab='"client"')
             + proxy("socks-nobody", at_socks, auth='"gssapi"')
             + proxy("strict", f"socks5://localhost:{cls.strict.port}", auth='"gssapi"', keytab='"client"'))
-        titles = ("keytab", "ticket", "nobody", "wrong", "ntlm", "ntlm-wrong", "socks", "socks-nobody", "strict")
+        titles = ("keytab", "ticket", "nobody", "wrong", "silent", "ntlm", "ntlm-wrong", "socks", "socks-nobody", "strict")
         cls.run_daemon(sections, "".join(way(t, t) for t in titles), {
             "windows": f"{NTLM_USER}:{NTLM_PASSWORD}\n",
             "windows-wrong": f"{NTLM_USER}:not-{NTLM_PASSWORD}\n", "client": read(client), "ticket": read(ticket),
+            "silent": read(cls.kdc.foreign_keytab("fdiald@SILENT.TEST")),
             "wrong": read(cls.kdc.foreign_keytab(PRINCIPAL))})
 
     def test_negotiate(self):
@@ -196,6 +201,20 @@ class KerberosProxies(Case):
     def test_negotiate_without_a_ticket(self):
         self.assert_refused("nobody", 1, "nobody", "no answer for negotiate: .*redentials")
         self.assert_refused("wrong", 1, "wrong", "no answer for negotiate: .*wrong: ")
+
+    def test_centre_that_never_answers(self):
+        """The deadline holds, a client that goes does so at once, and others do not wait."""
+        for _ in range(2):
+            done = self.run_on("silent", ["connect", "--timeout", "1", self.targets["plain"]])
+            self.assertEqual(done.returncode, EXIT_TIMEOUT, done.stderr)
+        n_before = self.mute.accepted
+        client = fdialtest.popen([fdialtest.program("fdial"), "connect", self.targets["plain"]],
+                                 env=fdialtest.built_environment({"FDIAL_SOCKET": self.daemon.sockets["silent"]}),
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        fdialtest.wait_until(lambda: self.mute.accepted > n_before)
+        client.kill()
+        client.wait()
+        self.transfer("keytab", self.targets["plain"], "tcp")
 
     def need_ntlm(self):
         if not glob.glob("/usr/lib/*/gssntlmssp/gssntlmssp.so"):
