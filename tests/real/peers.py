@@ -114,16 +114,18 @@ http {{
     ssl_protocols TLSv1.2 TLSv1.3;
     location / {{ dav_methods PUT; }}
     location = /hello {{ return 200 "hello from nginx, $scheme $ssl_protocol\\n"; }}
+    {more}
   }}
 }}
 """
 
 
 class Nginx(Server):
-    """http_port and https_port, with the files of `root` and /hello; PUT writes a file."""
+    """http_port and https_port, with the files of `root` and /hello; PUT writes a file. more: for its
+    configuration, in the server."""
 
-    def __init__(self, certificate, key):
-        self._certificate, self._key = certificate, key
+    def __init__(self, certificate, key, more=""):
+        self._certificate, self._key, self._more = certificate, key, more
         super().__init__("nginx", self._make_argv, lambda _: can_connect(self.https_port))
 
     def _make_argv(self, path):
@@ -131,7 +133,7 @@ class Nginx(Server):
         os.makedirs(self.root, exist_ok=True)
         self.http_port, self.https_port = fdialtest.free_port(), fdialtest.free_port()
         config = NGINX.format(dir=path, http=self.http_port, https=self.https_port,
-                              certificate=self._certificate, key=self._key)
+                              certificate=self._certificate, key=self._key, more=self._more)
         return [fdialtest.find_command("nginx"), "-e", "stderr", "-p", path, "-c",
                 write(f"{path}/nginx.conf", config)]
 
