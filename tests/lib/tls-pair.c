@@ -39,7 +39,7 @@ int pair_run_suite(const char *name, void (*add_tests)(TCase *tcase))
     tcase_add_unchecked_fixture(tcase, set_up, tear_down);
     add_tests(tcase);
     suite_add_tcase(suite, tcase);
-    return suite_run(suite);
+    return suite_run_sharing(suite);
 }
 
 static void spoil_errors(void)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/lib/tls-pair.h"
+#include "tests/lib/valgrind.h"
 
 /* A session keeps its context. */
 START_TEST(context_references)
@@ -204,6 +205,7 @@ END_TEST
 /* What OpenSSL can do and nobody should is refused one by one, however it was built. */
 START_TEST(no_weak_cipher)
 {
+    const int step = is_under_valgrind() ? 5 : 1;
     SSL_CTX *every = SSL_CTX_new(TLS_client_method());
     const STACK_OF(SSL_CIPHER) * list;
     int n_refused = 0;
@@ -211,7 +213,7 @@ START_TEST(no_weak_cipher)
     ck_assert(SSL_CTX_set_cipher_list(every, "aNULL:eNULL:LOW:PSK:SRP:kDHE:3DES:RC4:@SECLEVEL=0"));
     ck_assert(SSL_CTX_set_ciphersuites(every, ""));
     list = SSL_CTX_get_ciphers(every);
-    for (int i = 0; i < sk_SSL_CIPHER_num(list); i++) {
+    for (int i = 0; i < sk_SSL_CIPHER_num(list); i += step) {
         char *name = strdup(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(list, i)));
         struct tls_settings settings = {.ciphers = &name, .n_ciphers = 1, .is_verify_off = true};
         struct tls_context *c = NULL;
@@ -221,7 +223,7 @@ START_TEST(no_weak_cipher)
         free(name);
         n_refused++;
     }
-    ck_assert_int_gt(n_refused, 20);
+    ck_assert_int_gt(n_refused, 20 / step);
     SSL_CTX_free(every);
 }
 END_TEST

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/lib/tls-pair.h"
+#include "tests/lib/valgrind.h"
 
 START_TEST(data_both_ways)
 {
@@ -187,13 +188,15 @@ START_TEST(we_close_first)
 }
 END_TEST
 
-/* Every cut of "data, close_notify" is told from the whole: never a 0 before the last byte. */
+/* Every cut of "data, close_notify" is told from the whole: never a 0 before the last byte. Each is
+ * a handshake; under valgrind a few of the head and the body of either record have to do. */
 START_TEST(truncation)
 {
+    const int step = is_under_valgrind() ? 9 : 1;
     uint8_t wire[512], buf[64];
     int n;
 
-    for (int cut = 0, n_wire = 1; cut < n_wire; cut++) {
+    for (int cut = 0, n_wire = 1; cut < n_wire; cut += step) {
         struct pair p;
         ssize_t r;
 
