@@ -17,6 +17,7 @@ script_tests += \
 	tests/daemon/test-metrics.py \
 	tests/daemon/test-names.py \
 	tests/daemon/test-policy.py \
+	tests/daemon/test-proxy-hostile.py \
 	tests/daemon/test-relay.py \
 	tests/daemon/test-reload.py \
 	tests/daemon/test-rules.py \
@@ -27,7 +28,7 @@ script_tests += \
 	tests/daemon/test-websocket.py
 
 EXTRA_DIST += tests/daemon/flood.py tests/daemon/metrics.py tests/daemon/rig.py \
-	tests/daemon/starttls_peers.py
+	tests/daemon/hostile_proxies.py tests/daemon/starttls_peers.py
 
 noinst_PROGRAMS += tests/lib/key-updater
 tests_lib_key_updater_SOURCES = tests/lib/key-updater.c

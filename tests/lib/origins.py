@@ -212,6 +212,10 @@ class Between(Origin):
         self._pause = threading.Event()
         super().__init__(**kwargs)
 
+    def cut(self, after):
+        """From now on."""
+        self._cut_after = after
+
     def _upward(self, conn, up):
         try:
             while data := conn.recv(65536):

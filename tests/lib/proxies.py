@@ -29,6 +29,9 @@ def _pump(source, sink):
     try:
         while data := source.recv(65536):
             sink.sendall(data)
+    except OSError:
+        pass  # a reset is passed on as an end
+    try:
         sink.shutdown(socket.SHUT_WR)
     except OSError:
         pass
