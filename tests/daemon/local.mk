@@ -17,7 +17,9 @@ script_tests += \
 	tests/daemon/test-metrics.py \
 	tests/daemon/test-names.py \
 	tests/daemon/test-policy.py \
+	tests/daemon/test-proxy-digest.py \
 	tests/daemon/test-proxy-hostile.py \
+	tests/daemon/test-proxy-secrets.py \
 	tests/daemon/test-relay.py \
 	tests/daemon/test-reload.py \
 	tests/daemon/test-rules.py \

@@ -289,6 +289,7 @@ class Daemon:
             full_env["CREDENTIALS_DIRECTORY"] = self.credentials
             if uid is not None:
                 subprocess.run(["chown", "-R", str(uid), self.credentials], check=True)
+        self.keep_credentials(full_env)
         if listening:
             full_env["LISTEN_FDNAMES"] = ":".join(self.sockets)
             numbers = ",".join(str(s.fileno()) for s in listening)
@@ -308,6 +309,13 @@ class Daemon:
             raise AssertionError(f"{e}\n{self.log()}") from None
         if not user and not listening:
             os.chmod(self.socket, 0o666)  # the rules decide, not the file's mode
+
+    @staticmethod
+    def keep_credentials(env):
+        """Also those that a test has written by itself."""
+        path = env.get("CREDENTIALS_DIRECTORY")
+        if path and os.path.isdir(path):
+            leaks.keep_folder(path)
 
     @staticmethod
     def _listen(path):

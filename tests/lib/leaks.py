@@ -38,7 +38,7 @@ def _make_forms(secret):
 
 def keep(secret):
     """Nobody may read this from now on. Returns it."""
-    data = secret.encode() if isinstance(secret, str) else bytes(secret)
+    data = secret.encode(errors="surrogateescape") if isinstance(secret, str) else bytes(secret)
     assert len(data) >= LENGTH_MIN, "too short to be searched for"
     _forms[data] = sorted(set(_make_forms(data)))
     return secret
@@ -55,8 +55,18 @@ def keep_credential(text):
             if is_key and "-----" not in line and len(line) >= LENGTH_MIN:
                 keep(line)
     elif len(lines) == 1 and "-----BEGIN" not in text:
-        keep(lines[0].partition(":")[2] or lines[0])
+        secret = lines[0].partition(":")[2] or lines[0]
+        if len(secret) >= LENGTH_MIN:
+            keep(secret)
     return text
+
+
+def keep_folder(path):
+    """All that is secret in the files of a folder of credentials."""
+    for entry in os.scandir(path):
+        if entry.is_file():
+            with open(entry.path, encoding="utf-8", errors="surrogateescape") as f:
+                keep_credential(f.read())
 
 
 def search(data, where):
@@ -67,6 +77,11 @@ def search(data, where):
             if at >= 0:
                 around = data[max(0, at - 80):at + len(form) + 80]
                 raise Leak(f"{where} shows the secret {secret!r}: …{around!r}…")
+
+
+def is_in(data, secret):
+    """In whatever form; of a secret that was kept."""
+    return any(form in data for form in _forms[secret.encode()])
 
 
 def has_secrets():
