@@ -366,6 +366,34 @@ START_TEST(test_nonce_is_used_again)
 }
 END_TEST
 
+START_TEST(test_nonce_is_given_again)
+{
+    struct auth_settings s = SETTINGS(AUTH_DIGEST);
+    struct auth_memory memory = {0};
+    struct auth auth, other;
+
+    learn(&s, &memory, OFFERS("Digest realm=a, nonce=1, qop=auth"), ACCEPTS);
+    auth_init(&auth, &s, &memory, "second");
+    check_has(begin(&auth), "nc=00000002, cnonce=\"first\"");
+    check_has(answer(&auth, OFFERS("Digest realm=a, nonce=1, qop=auth")),
+              "nc=00000003, cnonce=\"first\"");
+    accept_it(&auth, ACCEPTS);
+    auth_init(&auth, &s, &memory, "third");
+    check_has(begin(&auth), "nc=00000004, ");
+    /* also while nobody knows yet that it will be given again */
+    memory = (struct auth_memory){0};
+    auth_init(&other, &s, &memory, "other");
+    ck_assert_str_eq(begin(&other), "");
+    check_has(answer(&other, OFFERS("Digest realm=a, nonce=1, qop=auth")), "nc=00000001, ");
+    learn(&s, &memory, OFFERS("Digest realm=a, nonce=1, qop=auth"), ACCEPTS);
+    auth_init(&auth, &s, &memory, "fourth");
+    check_has(begin(&auth), "nc=00000002, ");
+    accept_it(&other, ACCEPTS);
+    auth_init(&auth, &s, &memory, "fifth");
+    check_has(begin(&auth), "nc=00000003, ");
+}
+END_TEST
+
 START_TEST(test_nonce_has_become_old)
 {
     struct auth_settings s = SETTINGS(AUTH_DIGEST);
@@ -539,6 +567,7 @@ int main(void)
     tcase_add_test(tests, test_basic_is_remembered);
     tcase_add_test(tests, test_memory_of_what_is_not_allowed);
     tcase_add_test(tests, test_nonce_is_used_again);
+    tcase_add_test(tests, test_nonce_is_given_again);
     tcase_add_test(tests, test_nonce_has_become_old);
     tcase_add_test(tests, test_counter_ends);
     tcase_add_test(tests, test_next_nonce);

@@ -81,22 +81,43 @@ static int rate_digest(const struct challenge *challenge)
     return digest_parse_challenge(challenge, &digest) < 0 ? 0 : digest_rate(&digest);
 }
 
-/* A nonce that others use at the same time is counted in the memory. */
+/* A proxy may give several connections the same nonce. */
+static bool is_remembered(const struct auth *auth, const char *nonce)
+{
+    const struct auth_memory *memory = auth->memory;
+
+    return memory && memory->scheme == AUTH_DIGEST &&
+           strcmp(memory->digest.challenge.nonce, nonce) == 0;
+}
+
+/* A nonce that others use at the same time is counted in the memory: proxies take each number
+ * once. */
+static bool count_in_memory(struct auth *auth)
+{
+    struct digest_state *known = &auth->memory->digest;
+
+    if (known->count == UINT32_MAX)
+        return false;
+    known->count++;
+    auth->digest.count = known->count;
+    memcpy(auth->digest.cnonce, known->cnonce, sizeof known->cnonce);
+    return true;
+}
+
 static bool choose_nonce(struct auth *auth, const struct challenge *challenge)
 {
-    if (challenge) {
-        struct digest_state *digest = &auth->digest;
+    struct digest_state *digest = &auth->digest;
 
-        if (digest_parse_challenge(challenge, &digest->challenge) < 0)
-            return false;
-        memcpy(digest->cnonce, auth->cnonce, sizeof digest->cnonce);
-        digest->count = 1;
-        return true;
+    if (!challenge) {
+        digest->challenge = auth->memory->digest.challenge;
+        return count_in_memory(auth);
     }
-    if (auth->memory->digest.count == UINT32_MAX)
+    if (digest_parse_challenge(challenge, &digest->challenge) < 0)
         return false;
-    auth->memory->digest.count++;
-    auth->digest = auth->memory->digest;
+    if (is_remembered(auth, digest->challenge.nonce))
+        return count_in_memory(auth);
+    memcpy(digest->cnonce, auth->cnonce, sizeof digest->cnonce);
+    digest->count = 1;
     return true;
 }
 
@@ -419,11 +440,17 @@ static void take_next_nonce(struct auth_memory *memory, const struct http_head *
 static void remember(struct auth *auth, const struct http_head *head)
 {
     struct auth_memory *memory = auth->memory;
+    uint32_t count = 0;
 
     if (!memory)
         return;
-    if (!auth->was_unasked || !memory->is_known)
+    if (!auth->was_unasked || !memory->is_known) {
+        if (auth->last == AUTH_DIGEST && is_remembered(auth, auth->digest.challenge.nonce))
+            count = memory->digest.count;
         *memory = (struct auth_memory){true, auth->last, auth->digest};
+        if (memory->digest.count < count)
+            memory->digest.count = count; /* others went on meanwhile */
+    }
     if (auth->last == AUTH_DIGEST)
         take_next_nonce(memory, head);
 }
