@@ -56,9 +56,9 @@ const struct proxy *plan_proxy(const struct plan *plan, unsigned hop);
 /* Where the hop is: the target itself for 0. */
 const struct target *plan_endpoint(const struct plan *plan, const struct target *target,
                                    unsigned hop);
-/* tls_name: NULL, or the one to be verified instead of the target's host.
- * One line: "resolve(localhost) connect(443) tls(localhost) handoff(relay)"; with a source
+/* Writes one line: "resolve(localhost) connect(443) tls(localhost) handoff(relay)"; with a source
  * "connect(443 from eth0)"; with a proxy "resolve(origin.example) resolve(proxy.example)
- * connect(3128) http-connect(corp) tls(origin.example) handoff(relay)". */
+ * connect(3128) http-connect(corp) tls(origin.example) handoff(relay)". tls_name: NULL, or the one
+ * to be verified instead of the target's host. */
 void plan_format(const struct plan *plan, const struct target *target, const char *tls_name,
                  char text[PLAN_TEXT_MAX]);

@@ -39,7 +39,7 @@ struct step_dialog {
 };
 
 /* The dialog of the current step, as the plan and the parameters say; `answered` is for what it
- * asks. NULL without memory. */
+ * asks. NULL without memory or random bytes. */
 struct step_dialog *step_dialog_new(struct conn *conn, gss_fn *answered);
 /* Returns the next one. */
 struct step_dialog *step_dialog_free(struct step_dialog *d);

@@ -1,5 +1,6 @@
-/* What GSSAPI needs to know of a proxy: `service` and `keytab` of its section. The keytab is a
- * credential, but not read here: who speaks GSSAPI does it, when there is something to say. */
+/* What GSSAPI needs to know of a proxy: `service` and `keytab` of its section. Of the keytab, which
+ * is a credential, only the kind is looked at here, and its path kept: who speaks GSSAPI reads it,
+ * when there is something to say. */
 #include "daemon/policy/config_tree.h"
 
 #include <errno.h>

@@ -10,6 +10,7 @@
  *     config_client.c `client` values → ids and names
  *     config_proxy.c  `proxy` sections → struct proxy
  *     config_auth.c   their users and passwords
+ *     config_gss.c    what they want of Kerberos and NTLM
  *     config_tls.c    `tls` sections → tls contexts
  *     config_rule.c   `rule` sections → struct rule
  *     config_via.c    their way through proxies
