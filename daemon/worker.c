@@ -227,10 +227,10 @@ static void tear_down(struct worker *w)
 {
     if (w->ring)
         audit_deinit(&w->front);
-    gss_link_free(w->front.env.gss);
     resolver_free(w->front.env.resolver);
     own_addresses_free(w->front.env.own);
     ring_free(w->ring);
+    gss_link_free(w->front.env.gss); /* the ring may have received into it until now */
     config_unref(w->front.config);
 }
 
