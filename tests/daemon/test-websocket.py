@@ -140,6 +140,24 @@ class WebSocket(rig.Case):
             self.assert_fails(self.s.connect(target + "/other", *options), BROKEN,
                               "subprotocol that was not offered")
 
+    def test_longest_request(self):
+        """As much as fits into a message of the client; and a target without a path."""
+        heads = []
+
+        def handle(conn):
+            heads.append(websocket_peer.read_head(conn))
+            conn.sendall(answer(heads[-1]))
+            fdialtest.echo(conn)
+
+        values = [f"{i:02}" + "v" * 501 for i in range(32)]
+        for _, _, target in self.each(handle):
+            with self.dial(self.s, target, *[attr(rig.HEADER, f"X: {v}") for v in values]) as c:
+                self.assert_echo(c)
+            head = heads.pop()
+            self.assertTrue(head.startswith(b"GET / HTTP/1.1\r\n"), head)
+            self.assertEqual([v for name, v in websocket_peer.fields(head) if name == "X"], values)
+            self.assertGreater(len(head), 16 * 1024)
+
     def test_options_that_may_not_be(self):
         """Said before anything is connected."""
         for _, origin, target in self.each(upgrade):
