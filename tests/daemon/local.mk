@@ -18,6 +18,7 @@ script_tests += \
 	tests/daemon/test-names.py \
 	tests/daemon/test-policy.py \
 	tests/daemon/test-proxy-digest.py \
+	tests/daemon/test-proxy-header.py \
 	tests/daemon/test-proxy-hostile.py \
 	tests/daemon/test-proxy-secrets.py \
 	tests/daemon/test-relay.py \

@@ -27,15 +27,11 @@ def proxies(cls):
             + known("tiny", cls.tiny, '"basic"') + known("tiny-wrong", cls.tiny, '"basic"', "wrong")
             + known("tls", cls.stunnel, '"basic"') + known("tls-wrong", cls.stunnel, '"basic"', "wrong")
             + proxy("untrusted", f"https://localhost:{cls.stunnel.port}")
-            + proxy("unix", "http://localhost", unix_socket=f'"{cls.haproxy.path}"')
-            + proxy("header-1", f"http://127.0.0.1:{cls.behind_header.port}", send_proxy='"v1"')
-            + proxy("header-2", f"http://127.0.0.1:{cls.behind_header.port}", send_proxy='"v2"',
-                    send_proxy_options='{ "unique-id", "crc32c" }'))
+            + proxy("unix", "http://localhost", unix_socket=f'"{cls.haproxy.path}"'))
 
 
 TITLES = ("squid", "old", "basic", "basic-wrong", "basic-asked", "basic-unfit", "digest",
-          "digest-wrong", "tiny", "tiny-wrong", "tls", "tls-wrong", "untrusted", "unix", "header-1",
-          "header-2")
+          "digest-wrong", "tiny", "tiny-wrong", "tls", "tls-wrong", "untrusted", "unix")
 
 
 class HttpProxies(Case):
@@ -46,7 +42,6 @@ class HttpProxies(Case):
         cls.squid = cls.run_server(Squid)
         cls.basic = cls.run_server(Squid, "basic", USER, PASSWORD)
         cls.digest = cls.run_server(Squid, "digest", USER, PASSWORD)
-        cls.behind_header = cls.run_server(Squid, takes_header=True)
         cls.tiny = cls.run_server(Tinyproxy, USER, PASSWORD)
         cls.stunnel = cls.run_server(Stunnel, cls.tiny.port, *cls.certificate)
         cls.haproxy = cls.run_server(Haproxy, *cls.certificate, cls.squid.port)
@@ -83,10 +78,6 @@ class HttpProxies(Case):
     def test_unix_socket(self):
         self.assert_carries("unix")
 
-    def test_header(self):
-        self.assert_carries("header-1")
-        self.assert_carries("header-2")
-
     def test_wrong_password(self):
         for title in ("basic-wrong", "digest-wrong"):
             self.assert_refused(title, 1, title, "refused the credentials")
@@ -120,8 +111,41 @@ class HttpProxies(Case):
                          " tls(localhost) http-connect(tls) handoff(relay)")
         self.assert_plan("unix", name, f"resolve(localhost) connect({self.haproxy.path})"
                          " http-connect(unix) handoff(tcp)")
-        self.assert_plan("header-1", name, f"connect({self.behind_header.port}) proxy-header(header-1)"
-                         " http-connect(header-1) handoff(tcp)")
+
+
+class BehindHeaders(Case):
+    """Proxies that take connections with a PROXY header only."""
+
+    @classmethod
+    def setUpClass(cls):
+        fdialtest.need_command("squid", "haproxy")
+        super().setUpClass()
+        cls.squid = cls.run_server(Squid, takes_header=True)
+        cls.behind = cls.run_server(Squid)
+        cls.haproxy = cls.run_server(Haproxy, *cls.certificate, cls.behind.port)
+        squid = f"http://127.0.0.1:{cls.squid.port}"
+        cls.run_daemon(
+            proxy("none", squid) + proxy("v1", squid, send_proxy='"v1"')
+            + proxy("v2", squid, send_proxy='"v2"', send_proxy_options='{ "unique-id", "crc32c" }')
+            + proxy("gate", f"https://localhost:{cls.haproxy.gate_port}", tls='"test"', send_proxy='"v2"',
+                    send_proxy_options='{ "authority", "crc32c" }'),
+            "".join(way(t, t) for t in ("none", "v1", "v2", "gate")), {})
+
+    def test_header(self):
+        self.assert_carries("v1")
+        self.assert_carries("v2")
+
+    def test_header_before_tls(self):
+        self.assert_carries("gate", is_tls_to_proxy=True)
+
+    def test_no_header(self):
+        self.assert_refused("none", 1, "none", "proxy broke the protocol")
+
+    def test_plans(self):
+        self.assert_plan("v1", "tcp://localhost:1", f"connect({self.squid.port}) proxy-header(v1)"
+                         " http-connect(v1) handoff(tcp)")
+        self.assert_plan("gate", "tcp://localhost:1", f"connect({self.haproxy.gate_port}) proxy-header(gate)"
+                         " tls(localhost) http-connect(gate) handoff(relay)")
 
 
 if __name__ == "__main__":

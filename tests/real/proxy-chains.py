@@ -19,6 +19,7 @@ WAYS = {
     "tls-micro-squid": ("tls", "micro", "squid"),
     "ssh-dante": ("ssh", "dante"),
     "unix-micro": ("unix", "micro"),
+    "micro-header": ("micro", "header"),
     "all": ("squid", "micro", "tls", "ssh"),
     "second-wrong": ("squid", "second-wrong"),
     "third-wrong": ("tls", "squid", "micro-wrong"),
@@ -41,6 +42,7 @@ class Chains(Case):
         cls.dante = cls.run_server(Dante, "joe", PASSWORDS["dante"])
         cls.ssh = cls.run_server(SshSocks)
         cls.haproxy = cls.run_server(Haproxy, *cls.certificate, cls.squid.port)
+        cls.behind_header = cls.run_server(Squid, takes_header=True)
         cls.dead_port = cls.run_server(fdialtest.Closed).port
         cls.run_daemon(cls.sections(), "".join(way(name, *via) for name, via in WAYS.items()), CREDENTIALS)
 
@@ -60,6 +62,7 @@ class Chains(Case):
                         tls='"test"')
                 + known("unix", "http://localhost", "squid", auth='"digest"',
                         unix_socket=f'"{cls.haproxy.path}"')
+                + proxy("header", f"http://127.0.0.1:{cls.behind_header.port}", send_proxy='"v2"')
                 + proxy("ssh", f"socks4a://127.0.0.1:{cls.ssh.port}")
                 + proxy("dead", f"http://127.0.0.1:{cls.dead_port}"))
 
@@ -84,6 +87,9 @@ class Chains(Case):
 
     def test_unix_socket_first(self):
         self.assert_chain("unix-micro")
+
+    def test_header_to_the_second(self):
+        self.assert_chain("micro-header")
 
     def test_four_hops(self):
         self.assert_chain("all")

@@ -1,15 +1,9 @@
 #!/usr/bin/env python3
 """Who looks names up, and which targets go without a proxy: seen at the daemon's name server, and in the
 logs of real proxies."""
-import os
-import sys
-
 import fdialtest
-from proxy_case import Case, proxy, way
+from proxy_case import Case, proxy, rig, way
 from proxy_peers import Dante, Squid
-
-sys.path.insert(0, os.path.join(fdialtest.SRCDIR, "tests", "daemon"))
-import rig  # noqa: E402 pylint: disable=wrong-import-position
 
 SCRIPT = """
 near.example 60 A 127.0.0.1

@@ -3,9 +3,13 @@ a rule with a listener of its own, and what must hold on each way."""
 import hashlib
 import os
 import re
+import sys
 
 import fdialtest
 import peers
+
+sys.path.insert(0, os.path.join(fdialtest.SRCDIR, "tests", "daemon"))
+import rig  # noqa: E402 pylint: disable=wrong-import-position
 
 GREETING = b"220 it is the server that speaks first\r\n"
 DOWN = hashlib.shake_256(b"down").digest(1 << 20)
@@ -83,6 +87,7 @@ class Case(fdialtest.Case):
         config = f'tls "test" {{ ca-file = "{cls.authority.certificate}" }}\n{more}{proxies}{ways}'
         cls.daemon = fdialtest.start_daemon(config, listeners=listeners, credentials=credentials)
         cls.addClassCleanup(cls.daemon.stop)
+        cls.addClassCleanup(rig.State(cls.daemon).check, spare_fds=4)  # to name servers
 
     def run_on(self, name, args, **kwargs):
         return self.daemon.run_cli(args, env={"FDIAL_SOCKET": self.daemon.sockets[name]}, **kwargs)
@@ -111,6 +116,9 @@ class Case(fdialtest.Case):
                 took = {s["hop"]: s["us"] for s in told["stages"] if s["stage"] == "proxy"}
                 self.assertEqual(list(took), list(range(1, hops + 1)), told["stages"])
                 self.assertTrue(all(took.values()), told["stages"])
+        lines = self.run_on(name, ["check", self.targets["plain"]]).stdout.decode()
+        for hop in range(1, hops + 1):
+            self.assertRegex(lines, rf"(?m)^proxy +\d+\.\d+ ms +\(proxy {hop}\)$")
 
     def assert_refused(self, name, hop, title, pattern, target=None):
         """By the proxy of this hop and title, as people and programs are told."""

@@ -250,6 +250,7 @@ frontend said
 frontend tunnel
   mode tcp
   bind unix@{dir}/proxy.sock mode 666
+  bind 127.0.0.1:{gate_port} accept-proxy ssl crt {dir}/both.pem
   default_backend tunnel
 backend tunnel
   mode tcp
@@ -259,7 +260,7 @@ backend tunnel
 
 class Haproxy(Server):
     """Answers each request with what the header said, on `port` and with TLS on `tls_port`; carries what
-    comes to the Unix socket `path` to the port `behind`."""
+    comes to the Unix socket `path`, or with a header and TLS to `gate_port`, to the port `behind`."""
 
     def __init__(self, certificate, key, behind=9):
         self._certificate, self._key, self._behind = certificate, key, behind
@@ -267,10 +268,11 @@ class Haproxy(Server):
 
     def _make_argv(self, path):
         os.chmod(path, 0o755)
-        self.port, self.tls_port = fdialtest.free_port(), fdialtest.free_port()
+        self.port, self.tls_port, self.gate_port = (fdialtest.free_port() for _ in range(3))
         self.path = f"{path}/proxy.sock"
         write(f"{path}/both.pem", (read(self._certificate) + read(self._key)).decode())
-        config = HAPROXY.format(dir=path, port=self.port, tls_port=self.tls_port, behind=self._behind)
+        config = HAPROXY.format(dir=path, port=self.port, tls_port=self.tls_port,
+                                gate_port=self.gate_port, behind=self._behind)
         return [fdialtest.find_command("haproxy"), "-db", "-f", write(f"{path}/haproxy.cfg", config)]
 
 
