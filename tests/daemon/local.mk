@@ -21,6 +21,7 @@ script_tests += \
 	tests/daemon/test-proxy-header.py \
 	tests/daemon/test-proxy-hostile.py \
 	tests/daemon/test-proxy-secrets.py \
+	tests/daemon/test-proxy-targets.py \
 	tests/daemon/test-relay.py \
 	tests/daemon/test-reload.py \
 	tests/daemon/test-rules.py \
