@@ -147,23 +147,26 @@ def reset_after(play):
 
 
 class Scripted(fdialtest.Origin):
-    """Plays `script` on each connection, then ends its side. Each must be closed by the client, too:
-    n_left counts them."""
+    """Plays `script`, as it is when the connection comes (n_begun), then ends its side. Each must be closed
+    by the client, too: n_left counts them."""
 
     def __init__(self, context=None, **kwargs):
         self.script = None
-        self.n_left = 0
+        self.n_begun = self.n_left = 0
         self._context = context
         self._count = threading.Lock()
         super().__init__(**kwargs)
 
     def serve(self, conn):
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self._count:
+            script = self.script
+            self.n_begun += 1
         try:
             if self._context:
                 conn = self._context.wrap_socket(conn.dup(), server_side=True)
             with conn:
-                self.script(conn)
+                script(conn)
                 conn.shutdown(socket.SHUT_WR)
                 while conn.recv(65536):
                     pass
