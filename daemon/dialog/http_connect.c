@@ -61,10 +61,8 @@ const char *http_connect_check_header(struct text header)
     name = (struct text){header.data, (size_t)(colon - header.data)};
     if (!http_is_token(name))
         return "a header's name has letters, digits and hyphens only";
-    for (size_t i = 0; i < header.n; i++)
-        if (((unsigned char)header.data[i] < 0x20 && header.data[i] != '\t') ||
-            header.data[i] == 0x7f)
-            return "a header has no control characters";
+    if (!http_is_content(header))
+        return "a header has no control characters";
     if (is_reserved(name))
         return "this header is not free to be set";
     return NULL;

@@ -34,8 +34,7 @@ bool http_is_token(struct text text)
     return text.n > 0;
 }
 
-/* RFC 9110, 5.5: visible characters, spaces, tabs, and bytes of other character sets. */
-static bool is_content(struct text text)
+bool http_is_content(struct text text)
 {
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.data[i];
@@ -128,7 +127,7 @@ static const char *parse_status_line(struct text line, struct http_head *head)
     head->code = (unsigned)((s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0'));
     skip(&line, line.n > 12 ? 13 : 12);
     head->reason = http_trim(line);
-    return is_content(line) ? NULL : "has a control character in its reason";
+    return http_is_content(line) ? NULL : "has a control character in its reason";
 }
 
 /* A line that starts with a space goes on with the field before. */
@@ -154,7 +153,7 @@ static const char *parse_field(struct text line, struct http_head *head)
     value = http_trim((struct text){colon + 1, line.n - name.n - 1});
     if (!http_is_token(name))
         return "has a field whose name is none";
-    if (!is_content(value))
+    if (!http_is_content(value))
         return "has a control character in a field";
     if (head->n_fields == HTTP_FIELDS_MAX)
         return "has too many fields";

@@ -59,6 +59,8 @@ bool http_head_is_persistent(const struct http_head *head);
 /* RFC 9110, 5.6.2: not empty, and of these characters only. */
 bool http_is_token_char(char c);
 bool http_is_token(struct text text);
+/* RFC 9110, 5.5: visible characters, spaces, tabs, and bytes of other character sets. */
+bool http_is_content(struct text text);
 bool http_text_equals(struct text text, const char *other); /* the case of letters is the same */
 struct text http_trim(struct text text);                    /* of spaces and tabs */
 /* Takes the next member from a comma-separated list (RFC 9110, 5.6.1): trimmed, never empty, commas

@@ -39,18 +39,6 @@ static bool is_refused(struct text name)
     return name.n >= n && strncasecmp(name.data, OUR_PREFIX, n) == 0;
 }
 
-/* RFC 9110, 5.5: no control characters but the tab. */
-static bool has_control(struct text text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return true;
-    }
-    return false;
-}
-
 static bool check_header(struct text header, size_t number, struct failure *ret)
 {
     const char *colon = header.n > 0 ? memchr(header.data, ':', header.n) : NULL;
@@ -64,7 +52,7 @@ static bool check_header(struct text header, size_t number, struct failure *ret)
         failure_format(ret, ERROR_BAD_OPTION, 0,
                        "header %.*s is not for the client to set: leave it out",
                        (int)(name.n < 64 ? name.n : 64), name.data);
-    else if (has_control(header))
+    else if (!http_is_content(header))
         failure_format(ret, ERROR_BAD_OPTION, 0,
                        "header %.*s has a control character (a line break or NUL?) in its value",
                        (int)(name.n < 64 ? name.n : 64), name.data);
