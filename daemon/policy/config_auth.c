@@ -26,14 +26,6 @@ static void list_schemes(char *text, size_t size)
                               auth_scheme_name((enum auth_scheme)i));
 }
 
-static bool has_scheme(const struct auth_settings *auth, enum auth_scheme scheme)
-{
-    for (size_t i = 0; i < auth->n_schemes; i++)
-        if (auth->schemes[i] == scheme)
-            return true;
-    return false;
-}
-
 static int build_schemes(const struct section *section, struct proxy *proxy, char *error)
 {
     const struct value_list *list = &section->keys[KEY_AUTH];
@@ -50,12 +42,12 @@ static int build_schemes(const struct section *section, struct proxy *proxy, cha
             return config_refuse(error, &value->place,
                                  "'auth' of a proxy by http takes %s; '%.60s' is unknown", known,
                                  value->text);
-        if (has_scheme(auth, scheme))
+        if (auth_has_scheme(auth, scheme))
             return config_refuse(error, &value->place, "'%s' is given twice; remove one",
                                  value->text);
         auth->schemes[auth->n_schemes++] = scheme;
     }
-    if (has_scheme(auth, AUTH_BEARER) && auth->n_schemes > 1)
+    if (auth_has_scheme(auth, AUTH_BEARER) && auth->n_schemes > 1)
         return config_refuse(error, &list->values[0].place,
                              "a credential is either the token of 'bearer' or a user and a "
                              "password; write 'bearer' alone");
@@ -86,16 +78,25 @@ static int build_methods(const struct section *section, struct proxy *proxy, cha
     return 0;
 }
 
+/* RFC 1929 has shorter passwords than HTTP, and none that is empty. */
+static const char *check_socks5(const struct proxy *proxy)
+{
+    const struct auth_settings as_basic = {
+        .schemes = {AUTH_BASIC}, .n_schemes = 1, .user = proxy->user, .password = proxy->password};
+
+    if (proxy->password.n == 0 || proxy->password.n > SOCKS5_CREDENTIAL_MAX)
+        return "the password has to be 1 to 255 bytes long for socks5";
+    return auth_check_settings(&as_basic);
+}
+
 /* The texts point into the credential. */
 static const char *take_texts(struct proxy *proxy)
 {
     struct text all = credential_text(&proxy->credential);
     const char *colon = memchr(all.data, ':', all.n);
     struct auth_settings *auth = &proxy->http.auth;
-    /* What RFC 1929 forbids besides is checked below. */
-    struct auth_settings simple = {.schemes = {AUTH_BASIC}, .n_schemes = 1};
 
-    if (has_scheme(auth, AUTH_BEARER)) {
+    if (auth_has_scheme(auth, AUTH_BEARER)) {
         auth->token = all;
         return auth_check_settings(auth);
     }
@@ -103,20 +104,15 @@ static const char *take_texts(struct proxy *proxy)
         return "there is no colon in it; write user:password";
     proxy->user = (struct text){all.data, (size_t)(colon - all.data)};
     proxy->password = (struct text){colon + 1, all.n - proxy->user.n - 1};
-    simple.user = auth->user = proxy->user;
-    simple.password = auth->password = proxy->password;
-    auth->gss.user = proxy->user;
-    auth->gss.password = proxy->password;
-    if (proxy->kind == PROXY_SOCKS5 &&
-        (proxy->password.n == 0 || proxy->password.n > SOCKS5_CREDENTIAL_MAX))
-        return "the password has to be 1 to 255 bytes long for socks5";
-    return auth_check_settings(&simple);
+    auth->user = auth->gss.user = proxy->user;
+    auth->password = auth->gss.password = proxy->password;
+    return proxy->kind == PROXY_SOCKS5 ? check_socks5(proxy) : auth_check_settings(auth);
 }
 
 /* Kerberos has its own. */
 static bool needs_credential(const struct auth_settings *auth)
 {
-    return auth->n_schemes > (has_scheme(auth, AUTH_NEGOTIATE) ? 1 : 0);
+    return auth->n_schemes > (auth_has_scheme(auth, AUTH_NEGOTIATE) ? 1 : 0);
 }
 
 static int build_credential(const struct section *section, struct proxy *proxy, char *error)

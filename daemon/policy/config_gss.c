@@ -17,16 +17,6 @@ static const struct value *find_value(const struct section *section, enum config
     return section->keys[key].values;
 }
 
-static bool uses(const struct proxy *proxy, enum auth_scheme scheme)
-{
-    const struct auth_settings *auth = &proxy->http.auth;
-
-    for (size_t i = 0; i < auth->n_schemes; i++)
-        if (auth->schemes[i] == scheme)
-            return true;
-    return false;
-}
-
 static bool is_service(const char *text)
 {
     size_t n = strlen(text);
@@ -98,14 +88,15 @@ int config_build_gss(const struct section *section, struct proxy *proxy,
 {
     const struct value *service = find_value(section, KEY_SERVICE);
     const struct value *keytab = find_value(section, KEY_KEYTAB);
-    bool has_kerberos = proxy->has_gssapi || uses(proxy, AUTH_NEGOTIATE);
+    const struct auth_settings *auth = &proxy->http.auth;
+    bool has_kerberos = proxy->has_gssapi || auth_has_scheme(auth, AUTH_NEGOTIATE);
     int r;
 
     if (keytab && !has_kerberos)
         return config_refuse(error, &keytab->place,
                              "'keytab' is never used without \"negotiate\" in 'auth' or, with "
                              "socks5, \"gssapi\"");
-    if (!has_kerberos && !uses(proxy, AUTH_NTLM)) {
+    if (!has_kerberos && !auth_has_scheme(auth, AUTH_NTLM)) {
         if (service)
             return config_refuse(error, &service->place,
                                  "'service' is never used without \"negotiate\" or \"ntlm\" in "

@@ -167,10 +167,7 @@ void auth_deinit(struct auth *auth)
 
 static bool is_allowed(const struct auth *auth, enum auth_scheme scheme)
 {
-    for (size_t i = 0; i < auth->settings->n_schemes; i++)
-        if (auth->settings->schemes[i] == scheme)
-            return !(auth->refused & 1u << scheme);
-    return false;
+    return auth_has_scheme(auth->settings, scheme) && !(auth->refused & 1u << scheme);
 }
 
 static void note_answer(struct auth *auth, enum auth_scheme scheme)

@@ -56,6 +56,7 @@ struct auth_settings {
 const char *auth_scheme_name(enum auth_scheme scheme);
 /* Returns 0 or -EINVAL. */
 int auth_scheme_parse(struct text name, enum auth_scheme *ret);
+bool auth_has_scheme(const struct auth_settings *settings, enum auth_scheme scheme);
 /* What basic says of user and password. */
 void auth_encode_basic(const struct auth_settings *settings,
                        char ret[BASE64_LENGTH(AUTH_BASIC_MAX) + 1]);

@@ -25,6 +25,14 @@ int auth_scheme_parse(struct text name, enum auth_scheme *ret)
     return -EINVAL;
 }
 
+bool auth_has_scheme(const struct auth_settings *settings, enum auth_scheme scheme)
+{
+    for (size_t i = 0; i < settings->n_schemes; i++)
+        if (settings->schemes[i] == scheme)
+            return true;
+    return false;
+}
+
 static bool has_control(struct text text)
 {
     for (size_t i = 0; i < text.n; i++)
@@ -33,18 +41,25 @@ static bool has_control(struct text text)
     return false;
 }
 
+static const char *check_login(struct text user, struct text password)
+{
+    if (user.n == 0 || user.n > AUTH_USER_MAX)
+        return "the user's name has to be 1 to 255 bytes long";
+    if (password.n > AUTH_PASSWORD_MAX)
+        return "the password has more than 1024 bytes";
+    if (has_control(user) || has_control(password))
+        return "there is a control character (a line's end?) in the user's name or the password";
+    return NULL;
+}
+
 /* RFC 7617, 2; RFC 7616 hashes the same user, colon, password. */
 static const char *check_password(const struct auth_settings *s)
 {
-    if (s->user.n == 0 || s->user.n > AUTH_USER_MAX)
-        return "the user's name has to be 1 to 255 bytes long";
-    if (memchr(s->user.data, ':', s->user.n))
-        return "the user's name must not have a colon in it";
-    if (s->password.n > AUTH_PASSWORD_MAX)
-        return "the password has more than 1024 bytes";
-    if (has_control(s->user) || has_control(s->password))
-        return "there is a control character (a line's end?) in the user's name or the password";
-    return NULL;
+    const char *error = check_login(s->user, s->password);
+
+    if (!error && memchr(s->user.data, ':', s->user.n))
+        error = "the user's name must not have a colon in it";
+    return error;
 }
 
 /* RFC 6750, 2.1: b64token */
@@ -68,15 +83,7 @@ static const char *check_gss(const struct gss_settings *s, enum auth_scheme sche
 {
     if (!s->service || strlen(s->service) > QUESTION_TEXT_MAX)
         return "the name of the proxy's service has to be 1 to 1024 bytes long";
-    if (scheme == AUTH_NEGOTIATE)
-        return NULL;
-    if (s->user.n == 0 || s->user.n > AUTH_USER_MAX)
-        return "the user's name has to be 1 to 255 bytes long";
-    if (s->password.n > AUTH_PASSWORD_MAX)
-        return "the password has more than 1024 bytes";
-    if (has_control(s->user) || has_control(s->password))
-        return "there is a control character (a line's end?) in the user's name or the password";
-    return NULL;
+    return scheme == AUTH_NEGOTIATE ? NULL : check_login(s->user, s->password);
 }
 
 static const char *check_scheme(const struct auth_settings *s, enum auth_scheme scheme)
