@@ -12,11 +12,6 @@
 #include "daemon/tls/hash.h"
 #include "proto/cleanup.h"
 
-static const struct value *find_value(const struct section *section, enum config_key key)
-{
-    return section->keys[key].values;
-}
-
 static void list_schemes(char *text, size_t size)
 {
     size_t n = 0;
@@ -60,7 +55,7 @@ static int build_methods(const struct section *section, struct proxy *proxy, cha
     static const struct config_word words[] = {
         {"none", NONE}, {"password", PASSWORD}, {"gssapi", GSSAPI}};
     const struct value_list *list = &section->keys[KEY_AUTH];
-    const struct value *credential = find_value(section, KEY_CREDENTIAL);
+    const struct value *credential = config_find_value(section, KEY_CREDENTIAL);
     unsigned methods = credential ? PASSWORD : NONE;
     int r = config_parse_mask(list, KEY_AUTH, words, ARRAY_SIZE(words),
                               "none, password and gssapi with a proxy by socks5", &methods, error);
@@ -117,14 +112,14 @@ static bool needs_credential(const struct auth_settings *auth)
 
 static int build_credential(const struct section *section, struct proxy *proxy, char *error)
 {
-    const struct value *value = find_value(section, KEY_CREDENTIAL);
+    const struct value *value = config_find_value(section, KEY_CREDENTIAL);
     char why[CREDENTIAL_ERROR_MAX];
     const char *wrong;
 
     if (!value && !needs_credential(&proxy->http.auth))
         return 0;
     if (!value)
-        return config_refuse(error, &find_value(section, KEY_AUTH)->place,
+        return config_refuse(error, &config_find_value(section, KEY_AUTH)->place,
                              "'auth' needs a 'credential': the name of a file with user:password, "
                              "or with a token");
     if (proxy->kind == PROXY_HTTP && proxy->http.auth.n_schemes == 0)
@@ -146,7 +141,7 @@ static int build_credential(const struct section *section, struct proxy *proxy, 
 /* No secret, but it ends up in the same place. */
 static int build_user(const struct section *section, struct proxy *proxy, char *error)
 {
-    const struct value *value = find_value(section, KEY_USER);
+    const struct value *value = config_find_value(section, KEY_USER);
     size_t n;
 
     if (!value)

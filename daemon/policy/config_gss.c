@@ -12,11 +12,6 @@
 
 #define SERVICE_MAX 255
 
-static const struct value *find_value(const struct section *section, enum config_key key)
-{
-    return section->keys[key].values;
-}
-
 static bool is_service(const char *text)
 {
     size_t n = strlen(text);
@@ -30,7 +25,7 @@ static bool is_service(const char *text)
 /* "HTTP" or, for a service that has another host's name, "HTTP@host". */
 static int build_service(const struct section *section, struct proxy *proxy, char *error)
 {
-    const struct value *value = find_value(section, KEY_SERVICE);
+    const struct value *value = config_find_value(section, KEY_SERVICE);
     const char *service = proxy->kind == PROXY_HTTP ? "HTTP" : "rcmd";
     bool has_host = value && strchr(value->text, '@');
 
@@ -70,7 +65,7 @@ static int take_file(const struct value *value, const struct credential *file, s
 static int build_keytab(const struct section *section, struct proxy *proxy, char *error)
 {
     CLEANUP(credential_deinit) struct credential file = {0};
-    const struct value *value = find_value(section, KEY_KEYTAB);
+    const struct value *value = config_find_value(section, KEY_KEYTAB);
     char why[CREDENTIAL_ERROR_MAX];
 
     if (!value)
@@ -86,8 +81,8 @@ static int build_keytab(const struct section *section, struct proxy *proxy, char
 int config_build_gss(const struct section *section, struct proxy *proxy,
                      char error[CONFIG_ERROR_MAX])
 {
-    const struct value *service = find_value(section, KEY_SERVICE);
-    const struct value *keytab = find_value(section, KEY_KEYTAB);
+    const struct value *service = config_find_value(section, KEY_SERVICE);
+    const struct value *keytab = config_find_value(section, KEY_KEYTAB);
     const struct auth_settings *auth = &proxy->http.auth;
     bool has_kerberos = proxy->has_gssapi || auth_has_scheme(auth, AUTH_NEGOTIATE);
     int r;

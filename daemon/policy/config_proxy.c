@@ -29,11 +29,6 @@ struct building {
     char *error;
 };
 
-static const struct value *find_value(const struct building *b, enum config_key key)
-{
-    return b->section->keys[key].values;
-}
-
 static int fail_for_memory(const struct building *b)
 {
     return config_fail(-ENOMEM, b->error, "out of memory");
@@ -74,7 +69,7 @@ static bool has_port(const char *host)
 /* Of "host[:port]". With a Unix socket the port has no meaning. */
 static int parse_host(const struct building *b, const struct value *url, const char *host)
 {
-    bool is_unix = find_value(b, KEY_UNIX_SOCKET) != NULL;
+    bool is_unix = config_find_value(b->section, KEY_UNIX_SOCKET) != NULL;
     uint16_t port = b->protocol->port;
     char text[TARGET_HOST_MAX + sizeof "tcp://[]:65535"];
     const char *why;
@@ -104,7 +99,7 @@ static int parse_host(const struct building *b, const struct value *url, const c
 
 static int build_unix_socket(const struct building *b)
 {
-    const struct value *value = find_value(b, KEY_UNIX_SOCKET);
+    const struct value *value = config_find_value(b->section, KEY_UNIX_SOCKET);
     char text[sizeof "unix:" + TARGET_UNIX_MAX];
     CLEANUP(freep) char *path = NULL;
     const char *why;
@@ -123,7 +118,7 @@ static int build_unix_socket(const struct building *b)
 
 static int build_url(struct building *b)
 {
-    const struct value *url = find_value(b, KEY_URL);
+    const struct value *url = config_find_value(b->section, KEY_URL);
     int r;
 
     if (!url)
@@ -163,21 +158,21 @@ static int check_keys(const struct building *b)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        const struct value *value = find_value(b, keys[i].key);
+        const struct value *value = config_find_value(b->section, keys[i].key);
 
         if (value && !(keys[i].kinds & 1u << b->proxy->kind))
             return config_refuse(b->error, &value->place, "'%s' is for proxies by %s",
                                  config_key_name(keys[i].key), keys[i].of);
     }
-    if (find_value(b, KEY_PROXY_TLS) && !b->protocol->is_tls)
-        return config_refuse(b->error, &find_value(b, KEY_PROXY_TLS)->place,
+    if (config_find_value(b->section, KEY_PROXY_TLS) && !b->protocol->is_tls)
+        return config_refuse(b->error, &config_find_value(b->section, KEY_PROXY_TLS)->place,
                              "'tls' is for proxies by https; this one is spoken to in the clear");
     return 0;
 }
 
 static int build_tls(const struct building *b, struct tls_table *table)
 {
-    const struct value *value = find_value(b, KEY_PROXY_TLS);
+    const struct value *value = config_find_value(b->section, KEY_PROXY_TLS);
 
     if (value)
         return config_tls_find(table, value, TLS_USE_PROXY, &b->proxy->tls, b->error);
@@ -220,13 +215,10 @@ static int build_headers(const struct building *b)
 static int build_http_version(const struct building *b)
 {
     static const struct config_word words[] = {{"1.0", true}, {"1.1", false}};
-    const struct value *value = find_value(b, KEY_HTTP_VERSION);
-    unsigned word = 0;
-    int r = 0;
+    unsigned word = false;
+    int r = config_parse_word(config_find_value(b->section, KEY_HTTP_VERSION), KEY_HTTP_VERSION,
+                              words, ARRAY_SIZE(words), "1.0 or 1.1", &word, b->error);
 
-    if (value)
-        r = config_parse_word(value, KEY_HTTP_VERSION, words, ARRAY_SIZE(words), "1.0 or 1.1",
-                              &word, b->error);
     b->proxy->http.is_http_1_0 = word;
     return r;
 }
@@ -239,15 +231,12 @@ int config_build_send_proxy(const struct section *section, enum config_key key,
     static const struct config_word versions[] = {{"v1", PROXY_HEADER_V1}, {"v2", PROXY_HEADER_V2}};
     static const struct config_word words[] = {
         {"alpn", ALPN}, {"authority", AUTHORITY}, {"unique-id", UNIQUE_ID}, {"crc32c", CHECKSUM}};
-    const struct value *version = section->keys[key].values;
     const struct value_list *options = &section->keys[options_key];
     unsigned number = 0;
     unsigned mask = 0;
-    int r = 0;
+    int r = config_parse_word(config_find_value(section, key), key, versions, ARRAY_SIZE(versions),
+                              "v1 or v2", &number, error);
 
-    if (version)
-        r = config_parse_word(version, key, versions, ARRAY_SIZE(versions), "v1 or v2", &number,
-                              error);
     if (r == 0)
         r = config_parse_mask(options, options_key, words, ARRAY_SIZE(words),
                               "alpn, authority, unique-id and crc32c", &mask, error);

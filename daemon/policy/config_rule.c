@@ -98,7 +98,7 @@ static int build_socket(const struct section *section, struct rule *rule, char *
 static int build_tls(const struct section *section, struct tls_table *table, struct rule *rule,
                      char *error)
 {
-    const struct value *value = section->keys[KEY_TLS].values;
+    const struct value *value = config_find_value(section, KEY_TLS);
 
     return value ? config_tls_find(table, value, TLS_USE_ORIGIN, &rule->tls, error) : 0;
 }

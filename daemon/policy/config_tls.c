@@ -54,39 +54,47 @@ static bool is_host(const char *text)
            host_parse_ipv6(text, n, &ipv6) == 0;
 }
 
-static int parse_settings(const struct section *section, struct tls_settings *ret, char *error)
+static int parse_path(const struct section *section, enum config_key key, char **ret, char *error)
 {
-    const struct value *ca_file = section->keys[KEY_CA_FILE].values;
-    const struct value *crl_file = section->keys[KEY_CRL_FILE].values;
-    const struct value *ocsp = section->keys[KEY_OCSP].values;
-    const struct value *version = section->keys[KEY_MIN_VERSION].values;
-    const struct value *name = section->keys[KEY_VERIFY_NAME].values;
+    const struct value *value = config_find_value(section, key);
 
-    if (ca_file && ca_file->text[0] != '/')
-        return config_refuse(error, &ca_file->place, "'ca-file' takes a path that begins with '/'");
-    if (crl_file && crl_file->text[0] != '/')
-        return config_refuse(error, &crl_file->place,
-                             "'crl-file' takes a path that begins with '/'");
-    if (ocsp && strcmp(ocsp->text, "required") != 0 && strcmp(ocsp->text, "off") != 0)
-        return config_refuse(error, &ocsp->place,
-                             "'ocsp' takes required or off; '%.60s' is neither", ocsp->text);
-    if (version && strcmp(version->text, "1.2") != 0 && strcmp(version->text, "1.3") != 0)
-        return config_refuse(error, &version->place,
-                             "'min-version' takes 1.2 or 1.3; '%.60s' is "
-                             "neither",
-                             version->text);
-    if (name && !is_host(name->text))
-        return config_refuse(error, &name->place,
-                             "'verify-name' takes a host name or an address; '%.60s' is neither",
-                             name->text);
-    *ret = (struct tls_settings){
-        .ca_file = ca_file ? ca_file->text : NULL,
-        .needs_ocsp = ocsp && strcmp(ocsp->text, "required") == 0,
-        .crl_file = crl_file ? crl_file->text : NULL,
-        .min_version = version && strcmp(version->text, "1.3") == 0 ? TLS_1_3 : TLS_1_2,
-        .verify_name = name ? name->text : NULL,
-    };
+    if (!value)
+        return 0;
+    if (value->text[0] != '/')
+        return config_refuse(error, &value->place, "'%s' takes a path that begins with '/'",
+                             config_key_name(key));
+    *ret = value->text;
     return 0;
+}
+
+static int parse_name(const struct section *section, char **ret, char *error)
+{
+    const struct value *value = config_find_value(section, KEY_VERIFY_NAME);
+
+    if (!value)
+        return 0;
+    if (!is_host(value->text))
+        return config_refuse(error, &value->place,
+                             "'verify-name' takes a host name or an address; '%.60s' is neither",
+                             value->text);
+    *ret = value->text;
+    return 0;
+}
+
+static int parse_words(const struct section *section, struct tls_settings *ret, char *error)
+{
+    static const struct config_word versions[] = {{"1.2", TLS_1_2}, {"1.3", TLS_1_3}};
+    static const struct config_word ocsp[] = {{"required", true}, {"off", false}};
+    unsigned version = TLS_1_2, needs_ocsp = false;
+    int r = config_parse_word(config_find_value(section, KEY_MIN_VERSION), KEY_MIN_VERSION,
+                              versions, ARRAY_SIZE(versions), "1.2 or 1.3", &version, error);
+
+    if (r == 0)
+        r = config_parse_word(config_find_value(section, KEY_OCSP), KEY_OCSP, ocsp,
+                              ARRAY_SIZE(ocsp), "required or off", &needs_ocsp, error);
+    ret->min_version = (int)version;
+    ret->needs_ocsp = needs_ocsp;
+    return r;
 }
 
 /* The last character of a digest in base 64 has two bits to spare, which are zero. */
@@ -128,7 +136,7 @@ static int parse_pins(struct tls_entry *entry, char *error)
 static int read_credential(const struct tls_entry *entry, enum config_key key,
                            struct credential *ret, char *error)
 {
-    const struct value *value = entry->section->keys[key].values;
+    const struct value *value = config_find_value(entry->section, key);
     char why[CREDENTIAL_ERROR_MAX];
 
     if (!value)
@@ -197,7 +205,7 @@ static bool is_spiffe_id(const char *text)
 
 static int parse_uri(struct tls_entry *entry, char *error)
 {
-    const struct value *uri = entry->section->keys[KEY_VERIFY_URI].values;
+    const struct value *uri = config_find_value(entry->section, KEY_VERIFY_URI);
 
     if (!uri)
         return 0;
@@ -218,14 +226,15 @@ static int parse_verify(struct tls_entry *entry, struct config *config, char *er
 {
     static const enum config_key useless[] = {KEY_CA_FILE, KEY_VERIFY_NAME, KEY_VERIFY_URI,
                                               KEY_CRL_FILE, KEY_OCSP};
+    static const struct config_word words[] = {{"on", true}, {"off", false}};
     const struct value_list *keys = entry->section->keys;
-    const struct value *verify = keys[KEY_VERIFY].values;
+    const struct value *verify = config_find_value(entry->section, KEY_VERIFY);
+    unsigned is_on = true;
+    int r =
+        config_parse_word(verify, KEY_VERIFY, words, ARRAY_SIZE(words), "on or off", &is_on, error);
 
-    if (!verify || strcmp(verify->text, "on") == 0)
-        return 0;
-    if (strcmp(verify->text, "off") != 0)
-        return config_refuse(error, &verify->place, "'verify' takes on or off; '%.60s' is neither",
-                             verify->text);
+    if (r < 0 || is_on)
+        return r;
     for (size_t i = 0; i < ARRAY_SIZE(useless); i++)
         if (keys[useless[i]].n > 0)
             return config_refuse(error, &keys[useless[i]].values->place,
@@ -250,19 +259,19 @@ static const struct place *find_place(const struct section *section,
     case TLS_SETTING_NONE:
         break;
     case TLS_SETTING_CA_FILE:
-        value = section->keys[KEY_CA_FILE].values;
+        value = config_find_value(section, KEY_CA_FILE);
         break;
     case TLS_SETTING_CERTIFICATE:
-        value = section->keys[KEY_CERTIFICATE].values;
+        value = config_find_value(section, KEY_CERTIFICATE);
         break;
     case TLS_SETTING_KEY:
-        value = section->keys[KEY_KEY].values;
+        value = config_find_value(section, KEY_KEY);
         break;
     case TLS_SETTING_PASSPHRASE:
-        value = section->keys[KEY_PASSPHRASE].values;
+        value = config_find_value(section, KEY_PASSPHRASE);
         break;
     case TLS_SETTING_CRL_FILE:
-        value = section->keys[KEY_CRL_FILE].values;
+        value = config_find_value(section, KEY_CRL_FILE);
         break;
     case TLS_SETTING_CIPHERS:
         value = &section->keys[KEY_CIPHERS].values[problem->index];
@@ -288,10 +297,18 @@ static int make_context(struct tls_entry *entry, enum tls_use use, struct config
 static int build_entry(const struct section *section, struct tls_table *table, char *error)
 {
     struct tls_entry *entry = &table->entries[table->n];
-    int r = parse_settings(section, &entry->settings, error);
+    struct tls_settings *settings = &entry->settings;
+    int r;
 
     entry->section = section;
     table->n++;
+    r = parse_path(section, KEY_CA_FILE, &settings->ca_file, error);
+    if (r == 0)
+        r = parse_path(section, KEY_CRL_FILE, &settings->crl_file, error);
+    if (r == 0)
+        r = parse_words(section, settings, error);
+    if (r == 0)
+        r = parse_name(section, &settings->verify_name, error);
     if (r == 0)
         r = parse_ciphers(entry, error);
     if (r == 0)

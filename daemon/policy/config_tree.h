@@ -146,6 +146,13 @@ struct section {
     struct value_list keys[KEY_COUNT];
 };
 
+/* Its value, or the first of its list; NULL where the section does not have the key. */
+static inline const struct value *config_find_value(const struct section *section,
+                                                    enum config_key key)
+{
+    return section->keys[key].values;
+}
+
 struct config_tree {
     struct section root;
     struct section *sections;
@@ -194,7 +201,7 @@ int config_parse_duration(const struct value *value, enum config_key key, uint64
 /* So many a second, minute or hour. */
 int config_parse_rate(const struct value *value, enum config_key key, struct quota_rate *ret,
                       char error[CONFIG_ERROR_MAX]);
-/* One of some words. `known` lists them for the error. */
+/* One of some words; *ret stays as it is where the value is NULL. `known` lists them for errors. */
 struct config_word {
     const char *text;
     unsigned bit;

@@ -95,6 +95,8 @@ int config_parse_word(const struct value *value, enum config_key key,
                       const struct config_word *words, size_t n_words, const char *known,
                       unsigned *ret, char error[CONFIG_ERROR_MAX])
 {
+    if (!value)
+        return 0;
     for (size_t i = 0; i < n_words; i++) {
         if (strcmp(value->text, words[i].text) != 0)
             continue;

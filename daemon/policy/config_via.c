@@ -115,13 +115,10 @@ static int build_no_proxy(const struct section *section, struct rule *rule, char
 static int build_resolve(const struct section *section, struct rule *rule, char *error)
 {
     static const struct config_word words[] = {{"local", RESOLVE_LOCAL}, {"proxy", RESOLVE_PROXY}};
-    const struct value *value = section->keys[KEY_RESOLVE].values;
     unsigned word = RESOLVE_LOCAL;
-    int r = 0;
+    int r = config_parse_word(config_find_value(section, KEY_RESOLVE), KEY_RESOLVE, words,
+                              ARRAY_SIZE(words), "local or proxy", &word, error);
 
-    if (value)
-        r = config_parse_word(value, KEY_RESOLVE, words, ARRAY_SIZE(words), "local or proxy", &word,
-                              error);
     rule->resolve = (enum resolve_by)word;
     return r;
 }
@@ -140,7 +137,7 @@ static int check_send_proxy(const struct section *section, const struct rule *ru
 {
     if (!rule->send_proxy.version || !has_unix_only(rule))
         return 0;
-    return config_refuse(error, &section->keys[KEY_SEND_PROXY].values[0].place,
+    return config_refuse(error, &config_find_value(section, KEY_SEND_PROXY)->place,
                          "no PROXY header is sent to a Unix socket, and this rule allows nothing "
                          "else; remove 'send-proxy'");
 }
@@ -150,7 +147,7 @@ static int check_without_via(const struct section *section, char *error)
     static const enum config_key keys[] = {KEY_NO_PROXY, KEY_RESOLVE};
 
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        const struct value *value = section->keys[keys[i]].values;
+        const struct value *value = config_find_value(section, keys[i]);
 
         if (value)
             return config_refuse(error, &value->place,
@@ -195,11 +192,11 @@ static bool has_ipv6_only(const struct rule *rule)
 
 static int check_via(const struct section *section, const struct rule *rule, char *error)
 {
-    const struct value *resolve = section->keys[KEY_RESOLVE].values;
+    const struct value *resolve = config_find_value(section, KEY_RESOLVE);
     const struct proxy *last = rule->via[rule->n_via - 1];
 
     if (has_unix_only(rule))
-        return config_refuse(error, &section->keys[KEY_VIA].values[0].place,
+        return config_refuse(error, &config_find_value(section, KEY_VIA)->place,
                              "no proxy leads to a Unix socket, and this rule allows nothing else; "
                              "remove 'via'");
     if (rule->resolve == RESOLVE_PROXY && last->kind == PROXY_SOCKS4)
@@ -212,7 +209,7 @@ static int check_via(const struct section *section, const struct rule *rule, cha
                              "proxy '%s' cannot be told IPv6 addresses by socks4, and this rule "
                              "allows nothing else; use socks5",
                              last->name);
-    return check_source(section->keys[KEY_SOURCE].values, rule, error);
+    return check_source(config_find_value(section, KEY_SOURCE), rule, error);
 }
 
 /* In which ways a connection with so many TLS layers may be handed over. */
@@ -263,7 +260,7 @@ static int check_handoff(const struct section *section, const struct rule *rule,
         mask |= possible_handoffs(rule, &rule->allow[i]);
     if (mask & rule->handoff)
         return 0;
-    return config_refuse(error, &section->keys[KEY_HANDOFF].values[0].place,
+    return config_refuse(error, &config_find_value(section, KEY_HANDOFF)->place,
                          "nothing that this rule allows can be handed over so: plain connections "
                          "are as tcp or relay, TLS as ktls or relay, TLS inside TLS as relay");
 }
