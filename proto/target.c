@@ -11,8 +11,9 @@
 static const struct scheme_entry {
     const char *name;
     uint16_t port;
+    unsigned layers;
 } schemes[] = {
-#define X(name, text, port) [SCHEME_##name] = {text, port},
+#define X(name, text, port, layers) [SCHEME_##name] = {text, port, layers},
     SCHEME_LIST(X)
 #undef X
 };
@@ -29,26 +30,17 @@ uint16_t scheme_default_port(enum scheme scheme)
 
 bool scheme_is_tls(enum scheme scheme)
 {
-    switch (scheme) {
-    case SCHEME_TCP:
-    case SCHEME_HTTP:
-    case SCHEME_WS:
-    case SCHEME_UNIX:
-        return false;
-    case SCHEME_TLS:
-    case SCHEME_HTTPS:
-    case SCHEME_WSS:
-    case SCHEME_SMTP:
-    case SCHEME_IMAP:
-    case SCHEME_POP3:
-    case SCHEME_FTP:
-    case SCHEME_LDAP:
-    case SCHEME_XMPP:
-    case SCHEME_POSTGRES:
-    case SCHEME_MYSQL:
-        return true;
-    }
-    return false;
+    return schemes[scheme].layers & LAYER_TLS;
+}
+
+bool scheme_is_starttls(enum scheme scheme)
+{
+    return schemes[scheme].layers & LAYER_STARTTLS;
+}
+
+bool scheme_is_websocket(enum scheme scheme)
+{
+    return schemes[scheme].layers & LAYER_WEBSOCKET;
 }
 
 int scheme_parse(const char *text, size_t n, enum scheme *ret)
@@ -107,7 +99,7 @@ static int parse_port(const char *text, size_t n, bool is_given, struct target *
 /* RFC 3986, 3.3 and 3.4, as far as a request line needs it: printable, no space, no fragment. */
 static int parse_path(const char *text, size_t n, struct target *t, const char **ret_error)
 {
-    bool is_kept = t->scheme == SCHEME_WS || t->scheme == SCHEME_WSS;
+    bool is_kept = scheme_is_websocket(t->scheme);
 
     if (n > 0 && !is_kept && t->scheme != SCHEME_HTTP && t->scheme != SCHEME_HTTPS) {
         *ret_error = "this scheme has no path";

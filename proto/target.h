@@ -20,26 +20,33 @@
 #define TARGET_PATH_MAX 1024
 #define TARGET_UNIX_MAX 107 /* sun_path, less the NUL */
 
-/* X(NAME, "scheme", default port or 0) */
+/* What a scheme means between the socket and what the client gets. */
+enum scheme_layer {
+    LAYER_STARTTLS = 1, /* what is said in the clear before TLS */
+    LAYER_TLS = 2,
+    LAYER_WEBSOCKET = 4, /* the upgrade */
+};
+
+/* X(NAME, "scheme", default port or 0, layers) */
 #define SCHEME_LIST(X)                                                                             \
-    X(TCP, "tcp", 0)                                                                               \
-    X(TLS, "tls", 0)                                                                               \
-    X(HTTP, "http", 80)                                                                            \
-    X(HTTPS, "https", 443)                                                                         \
-    X(WS, "ws", 80)                                                                                \
-    X(WSS, "wss", 443)                                                                             \
-    X(SMTP, "smtp+starttls", 25)                                                                   \
-    X(IMAP, "imap+starttls", 143)                                                                  \
-    X(POP3, "pop3+starttls", 110)                                                                  \
-    X(FTP, "ftp+starttls", 21)                                                                     \
-    X(LDAP, "ldap+starttls", 389)                                                                  \
-    X(XMPP, "xmpp+starttls", 5222)                                                                 \
-    X(POSTGRES, "postgres+starttls", 5432)                                                         \
-    X(MYSQL, "mysql+starttls", 3306)                                                               \
-    X(UNIX, "unix", 0)
+    X(TCP, "tcp", 0, 0)                                                                            \
+    X(TLS, "tls", 0, LAYER_TLS)                                                                    \
+    X(HTTP, "http", 80, 0)                                                                         \
+    X(HTTPS, "https", 443, LAYER_TLS)                                                              \
+    X(WS, "ws", 80, LAYER_WEBSOCKET)                                                               \
+    X(WSS, "wss", 443, LAYER_TLS | LAYER_WEBSOCKET)                                                \
+    X(SMTP, "smtp+starttls", 25, LAYER_STARTTLS | LAYER_TLS)                                       \
+    X(IMAP, "imap+starttls", 143, LAYER_STARTTLS | LAYER_TLS)                                      \
+    X(POP3, "pop3+starttls", 110, LAYER_STARTTLS | LAYER_TLS)                                      \
+    X(FTP, "ftp+starttls", 21, LAYER_STARTTLS | LAYER_TLS)                                         \
+    X(LDAP, "ldap+starttls", 389, LAYER_STARTTLS | LAYER_TLS)                                      \
+    X(XMPP, "xmpp+starttls", 5222, LAYER_STARTTLS | LAYER_TLS)                                     \
+    X(POSTGRES, "postgres+starttls", 5432, LAYER_STARTTLS | LAYER_TLS)                             \
+    X(MYSQL, "mysql+starttls", 3306, LAYER_STARTTLS | LAYER_TLS)                                   \
+    X(UNIX, "unix", 0, 0)
 
 enum scheme {
-#define X(name, text, port) SCHEME_##name,
+#define X(name, text, port, layers) SCHEME_##name,
     SCHEME_LIST(X)
 #undef X
 };
@@ -58,8 +65,8 @@ struct target {
     char host[TARGET_HOST_MAX + 1]; /* name or address, canonical, without brackets; "" for unix */
     struct in_addr ipv4;            /* for HOST_IPV4 */
     struct in6_addr ipv6;           /* for HOST_IPV6 */
-    char path[TARGET_PATH_MAX +
-              1]; /* ws, wss: the request target, "/" when absent; unix: the path */
+    /* ws, wss: the request target, "/" when absent; unix: the path */
+    char path[TARGET_PATH_MAX + 1];
 };
 
 /* Longest canonical text: scheme, "://", brackets, host, port, path, NUL. */
@@ -75,6 +82,8 @@ void target_format(const struct target *target, char *buf);
 const char *scheme_name(enum scheme scheme);
 /* True where the layer handed to the client is TLS. */
 bool scheme_is_tls(enum scheme scheme);
+bool scheme_is_starttls(enum scheme scheme); /* TLS comes behind a dialog in the clear */
+bool scheme_is_websocket(enum scheme scheme);
 uint16_t scheme_default_port(enum scheme scheme);
 /* Looks up n bytes; returns 0 or -EINVAL. */
 int scheme_parse(const char *text, size_t n, enum scheme *ret);

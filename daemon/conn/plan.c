@@ -21,30 +21,6 @@ const struct target *plan_endpoint(const struct plan *plan, const struct target 
     return hop == 0 ? target : &plan_proxy(plan, hop)->endpoint;
 }
 
-static bool has_starttls(enum scheme scheme)
-{
-    switch (scheme) {
-    case SCHEME_TCP:
-    case SCHEME_TLS:
-    case SCHEME_HTTP:
-    case SCHEME_HTTPS:
-    case SCHEME_UNIX:
-    case SCHEME_WS:
-    case SCHEME_WSS:
-        return false;
-    case SCHEME_SMTP:
-    case SCHEME_IMAP:
-    case SCHEME_POP3:
-    case SCHEME_FTP:
-    case SCHEME_LDAP:
-    case SCHEME_XMPP:
-    case SCHEME_POSTGRES:
-    case SCHEME_MYSQL:
-        return true;
-    }
-    return false;
-}
-
 /* Whether a connection to it is TLS at any layer, so that its socket alone is worth nothing. */
 static bool is_encrypted(const struct plan *plan, const struct target *target)
 {
@@ -125,11 +101,11 @@ static void add_target(struct plan *plan, const struct target *target)
 {
     if (plan->send_proxy->version && target->scheme != SCHEME_UNIX)
         add(plan, STEP_PROXY_HEADER, 0);
-    if (has_starttls(target->scheme))
+    if (scheme_is_starttls(target->scheme))
         add(plan, STEP_STARTTLS, 0);
     if (scheme_is_tls(target->scheme))
         add(plan, STEP_TLS, 0);
-    if (target->scheme == SCHEME_WS || target->scheme == SCHEME_WSS)
+    if (scheme_is_websocket(target->scheme))
         add(plan, STEP_WEBSOCKET, 0);
 }
 

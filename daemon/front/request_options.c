@@ -8,11 +8,6 @@
 #include "daemon/front/request.h"
 #include "proto/cleanup.h"
 
-static bool is_websocket(enum scheme scheme)
-{
-    return scheme == SCHEME_WS || scheme == SCHEME_WSS;
-}
-
 bool request_check_options(const struct message_connect *m, const struct target *target,
                            struct failure *failure)
 {
@@ -24,7 +19,7 @@ bool request_check_options(const struct message_connect *m, const struct target 
         what = "alpn needs a TLS target";
     else if (!scheme_is_tls(target->scheme) && m->tls_name.data)
         what = "tls-name needs a TLS target";
-    else if (!is_websocket(target->scheme) && (m->n_headers > 0 || m->n_subprotocols > 0))
+    else if (!scheme_is_websocket(target->scheme) && (m->n_headers > 0 || m->n_subprotocols > 0))
         what = "header and subprotocol need a ws or wss target";
     else if (target->scheme == SCHEME_UNIX && m->family != 0)
         what = "a Unix socket has no address family";
