@@ -3,12 +3,13 @@
  * leave:
  *
  *     fdiald ─── keeper ─┬─ helper of a worker, with some threads
+ *                        ├─ another for its NTLM
  *                        └─ …
  *
- * The keeper is forked before there are threads or secrets. It starts a helper for a worker when
- * the first question comes from it, and again when the old one has died; what that was asked then
- * fails, its contexts are lost, and all else goes on. Both see of the daemon's secrets what they
- * are told in questions. They find krb5.conf, keytabs and caches by the daemon's environment
+ * The keeper is forked before there are threads or secrets. It starts a helper when the first
+ * question for it comes from the worker, and again when the old one has died; what that was asked
+ * then fails, its contexts are lost, and all else goes on. Both see of the daemon's secrets what
+ * they are told in questions. They find krb5.conf, keytabs and caches by the daemon's environment
  * (KRB5_CONFIG, KRB5_CLIENT_KTNAME, KRB5CCNAME), unless the question names them. They end when the
  * daemon does. */
 #pragma once
@@ -17,7 +18,7 @@
 #include "daemon/dialog/question.h"
 #include "daemon/ring/ring.h"
 
-#define GSS_CONTEXTS_MAX    512 /* of one link; what more are asked for fail */
+#define GSS_CONTEXTS_MAX    512 /* of one helper; what more are asked for fail */
 #define GSS_THREADS_MAX     16  /* of one helper */
 #define GSS_SERVICE_THREADS 4   /* of these for one service, as its KDC may be slow */
 
@@ -29,7 +30,7 @@ int gss_keeper_new(struct gss_keeper **ret);
 /* Ends the keeper and all helpers. NULL is allowed. Returns NULL. */
 struct gss_keeper *gss_keeper_free(struct gss_keeper *keeper);
 
-/* A worker's connection to its helper. */
+/* A worker's connection to its helpers. */
 struct gss_link;
 
 /* The keeper outlives it. May be called in the ring's thread. Returns 0 or -errno. */
@@ -52,6 +53,7 @@ struct gss_context {
     gss_fn *fn;
     uint64_t id; /* of the context as the helper knows it; 0: it knows none */
     uint32_t n_asked;
+    bool is_ntlm;
     bool is_waiting;
     struct list node; /* among the link's */
 };

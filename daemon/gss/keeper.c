@@ -20,7 +20,7 @@
 #include "daemon/gss/internal.h"
 #include "proto/cleanup.h"
 
-#define LINKS_MAX        256 /* as many as workers */
+#define LINKS_MAX        512 /* two of each worker */
 #define CONTROL          3   /* the fd, in the keeper */
 #define RESTART_PAUSE_US 50000
 

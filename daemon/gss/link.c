@@ -1,7 +1,10 @@
 /* One receive is always in flight, and one send while there is something to say. A context that
  * waits is in the link's list; its question is in the outbox, or with the helper. A message is
  * wiped and freed when it has gone out. Answers are found by the context's id and the question's
- * number, so that one that comes too late is nobody's. */
+ * number, so that one that comes too late is nobody's.
+ *
+ * A link is two, to a helper each: gss-ntlmssp is the weaker reader of what proxies say, and what
+ * it brings down with it must be nobody's but NTLM's. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +22,7 @@ struct packet {
 };
 
 struct gss_link {
+    struct gss_link *ntlm; /* the second one; NULL in it */
     struct ring *ring;
     int fd;
     bool is_stopped;
@@ -151,6 +155,11 @@ static void die(struct gss_link *link)
     fail_all(link, "the processes for GSSAPI are gone: fdiald has to be restarted");
 }
 
+static void receive(struct gss_link *link)
+{
+    ring_recv(link->ring, &link->recv_op, link->fd, link->in, sizeof link->in, 0);
+}
+
 static void received(struct op *op, int res, uint32_t flags)
 {
     struct gss_link *link = container_of(op, struct gss_link, recv_op);
@@ -166,14 +175,14 @@ static void received(struct op *op, int res, uint32_t flags)
     take_message(link, &m);
     explicit_bzero(link->in, (size_t)res);
     if (!link->is_stopped)
-        ring_recv(link->ring, &link->recv_op, link->fd, link->in, sizeof link->in, 0);
+        receive(link);
 }
 
 /* ---- the link ---- */
 
-int gss_link_new(struct gss_link **ret, struct ring *ring, struct gss_keeper *keeper)
+static int connect_one(struct gss_link **ret, struct ring *ring, struct gss_keeper *keeper)
 {
-    struct gss_link *link = calloc(1, sizeof *link);
+    CLEANUP(freep) struct gss_link *link = calloc(1, sizeof *link);
 
     if (!link)
         return -ENOMEM;
@@ -183,13 +192,26 @@ int gss_link_new(struct gss_link **ret, struct ring *ring, struct gss_keeper *ke
     op_init(&link->recv_op, received);
     op_init(&link->send_op, was_sent);
     link->fd = gss_keeper_connect(keeper);
-    if (link->fd < 0) {
-        int r = link->fd;
+    if (link->fd < 0)
+        return link->fd;
+    *ret = TAKE_PTR(link);
+    return 0;
+}
 
-        free(link);
+int gss_link_new(struct gss_link **ret, struct ring *ring, struct gss_keeper *keeper)
+{
+    struct gss_link *link;
+    int r = connect_one(&link, ring, keeper);
+
+    if (r < 0)
+        return r;
+    r = connect_one(&link->ntlm, ring, keeper);
+    if (r < 0) {
+        gss_link_free(link);
         return r;
     }
-    ring_recv(ring, &link->recv_op, link->fd, link->in, sizeof link->in, 0);
+    receive(link);
+    receive(link->ntlm);
     *ret = link;
     return 0;
 }
@@ -201,11 +223,13 @@ void gss_link_stop(struct gss_link *link)
     link->is_stopped = true;
     ring_cancel(link->ring, &link->recv_op);
     ring_cancel(link->ring, &link->send_op);
+    gss_link_stop(link->ntlm);
 }
 
 bool gss_link_has_stopped(const struct gss_link *link)
 {
-    return !link || (!op_is_pending(&link->recv_op) && !op_is_pending(&link->send_op));
+    return !link || (!op_is_pending(&link->recv_op) && !op_is_pending(&link->send_op) &&
+                     gss_link_has_stopped(link->ntlm));
 }
 
 struct gss_link *gss_link_free(struct gss_link *link)
@@ -214,6 +238,7 @@ struct gss_link *gss_link_free(struct gss_link *link)
 
     if (!link)
         return NULL;
+    gss_link_free(link->ntlm);
     while ((node = list_pop(&link->outbox)) != NULL)
         free_packet(link, container_of(node, struct packet, node));
     free_packet(link, link->sending);
@@ -231,19 +256,25 @@ void gss_context_init(struct gss_context *c, struct gss_link *link, gss_fn *fn)
     list_init(&c->node);
 }
 
+static struct gss_link *link_of(const struct gss_context *c)
+{
+    return c->link && c->is_ntlm ? c->link->ntlm : c->link;
+}
+
 /* A packet that the helper has not got needs not to be taken back from it. Nothing is said where
  * there is no memory: the helper forgets all when it ends. */
 static void forget(struct gss_context *c)
 {
     struct gss_message m = {.type = GSS_MESSAGE_FORGET, .id = c->id};
+    struct gss_link *link = link_of(c);
 
     if (c->id == 0)
         return;
-    if (!take_back(c->link, c->id) || c->n_asked > 1)
-        say(c->link, &m);
+    if (!take_back(link, c->id) || c->n_asked > 1)
+        say(link, &m);
     c->id = 0;
     c->n_asked = 0;
-    c->link->n_contexts--;
+    link->n_contexts--;
 }
 
 static struct text text_or_none(const char *string)
@@ -277,15 +308,18 @@ static struct gss_message describe(const struct gss_context *c, const struct gss
 
 int gss_context_ask(struct gss_context *c, const struct gss_question *q)
 {
-    struct gss_link *link = c->link;
+    struct gss_link *link;
     struct gss_message m;
     int r;
 
     assert(!c->is_waiting);
+    if (q->kind == QUESTION_FIRST) {
+        forget(c);
+        c->is_ntlm = q->mechanism == GSS_NTLM;
+    }
+    link = link_of(c);
     if (!link || link->is_dead || link->is_stopped)
         return -ENOTCONN;
-    if (q->kind == QUESTION_FIRST)
-        forget(c);
     if (link->n_packets >= GSS_CONTEXTS_MAX || (c->id == 0 && link->n_contexts >= GSS_CONTEXTS_MAX))
         return -EAGAIN;
     if (c->id == 0) {

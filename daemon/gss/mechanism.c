@@ -16,6 +16,12 @@
 #include "daemon/gss/internal.h"
 #include "proto/cleanup.h"
 
+/* In a challenge of NTLM's: where the length of the name of its target is, and the flags that say
+ * of what kind that is. */
+#define NTLM_NAME  12
+#define NTLM_FLAGS 22
+#define NTLM_KINDS 0x07
+
 #define CACHE_NAME_MAX (2 * QUESTION_TEXT_MAX + 64)
 
 static char spnego[] = "\x2b\x06\x01\x05\x05\x02";
@@ -233,6 +239,17 @@ static int reply(gss_buffer_t buffer, bool is_complete, struct gss_reply *ret)
     return r;
 }
 
+/* A challenge (MS-NLMP, 2.2.1.2) that says what kind of target it names, and the name is empty:
+ * gss-ntlmssp 1.2.0 writes to address 0 then. */
+static bool is_nameless(struct text token)
+{
+    static const char start[] = "NTLMSSP\0\2\0\0"; /* and a zero: the type has four bytes */
+
+    return token.n > NTLM_FLAGS && memcmp(token.data, start, sizeof start) == 0 &&
+           token.data[NTLM_NAME] == 0 && token.data[NTLM_NAME + 1] == 0 &&
+           token.data[NTLM_FLAGS] & NTLM_KINDS;
+}
+
 /* NTLM proves the server by nothing that would be of use here. */
 static int step(struct gss_state *s, struct text token, struct gss_reply *ret)
 {
@@ -240,6 +257,8 @@ static int step(struct gss_state *s, struct text token, struct gss_reply *ret)
     gss_buffer_desc in = buffer_of(token), out = GSS_C_EMPTY_BUFFER;
     OM_uint32 minor, other, major;
 
+    if (s->mechanism == GSS_NTLM && is_nameless(token))
+        return say(ret->why, "the challenge names no target");
     major = gss_init_sec_context(&minor, s->credential, &s->context, s->service, s->oid, flags,
                                  GSS_C_INDEFINITE, GSS_C_NO_CHANNEL_BINDINGS, &in, NULL, &out, NULL,
                                  NULL);

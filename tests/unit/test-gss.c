@@ -312,6 +312,36 @@ START_TEST(test_ntlm_broken)
 }
 END_TEST
 
+/* It says that it names its target, and does not: gss-ntlmssp 1.2.0 crashes at it. */
+static const char nameless[] = "NTLMSSP\0\2\0\0\0"
+                               "\0\0\0\0\x38\0\0\0"
+                               "\x05\x82\x8a\xa2\1\2\3\4\5\6\7\x8"
+                               "\0\0\0\0\0\0\0\0\4\0\4\0\x38\0\0\0"
+                               "\6\1\xb1\x1d\0\0\0\xf\0\0\0";
+
+/* Its process is none that has anybody else's contexts. */
+START_TEST(test_ntlm_alone)
+{
+    const struct gss_settings settings = {
+        .service = "HTTP@proxy.test", .user = {"TESTDOM\\user", 12}, .password = {"Swordfish", 9}};
+    const struct gss_settings none = {.service = "HTTP@proxy.test"};
+    struct gss_asker asker;
+
+    if (!has_ntlm())
+        return;
+    check_no_answer(GSS_KERBEROS, &none, QUESTION_FIRST, "No Kerberos credentials available");
+    gss_asker_init(&asker, &rig);
+    kill(gss_rig_child(gss_rig_child(getpid())), SIGSTOP);
+    gss_asker_get(&rig, &asker, QUESTION_FIRST, GSS_NTLM, &settings, NULL, 0);
+    ck_assert_int_eq(
+        gss_asker_ask(&asker, QUESTION_NEXT, GSS_NTLM, &settings, nameless, sizeof nameless), 0);
+    gss_asker_wait(&rig, &asker, 2);
+    ck_assert(!asker.is_answered);
+    ck_assert_str_eq(asker.why, "the challenge names no target");
+    gss_asker_deinit(&asker);
+}
+END_TEST
+
 /* Without the mechanism: as on a machine that has the library only. */
 START_TEST(test_ntlm_missing)
 {
@@ -342,6 +372,7 @@ int main(void)
     tcase_add_test(tests, test_without_link);
     tcase_add_test(tests, test_ntlm);
     tcase_add_test(tests, test_ntlm_broken);
+    tcase_add_test(tests, test_ntlm_alone);
     tcase_add_test(tests, test_ntlm_missing);
     suite_add_tcase(suite, tests);
     return suite_run(suite);
