@@ -133,7 +133,8 @@ unsigned fdial_result_tls_version(const struct fdial_result *r);   /* 0x0303, 0x
 const char *fdial_result_tls_cipher(const struct fdial_result *r); /* IANA name, "" without TLS */
 /* The peer's certificate chain in DER, own first; NULL behind the last. */
 const void *fdial_result_certificate(const struct fdial_result *r, unsigned i, size_t *ret_size);
-/* Response head of an upgrade or what was said before STARTTLS; NULL when none. */
+/* Response head of an upgrade, what was said before STARTTLS, or the page of a proxy that refused;
+ * NULL when none. */
 const void *fdial_result_response(const struct fdial_result *r, size_t *ret_size);
 int fdial_result_response_is_clear(const struct fdial_result *r); /* 1: unauthenticated */
 /* The i-th stage passed: its number, hop and duration; -ENOENT behind the last. */

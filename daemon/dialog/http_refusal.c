@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/base/escape.h"
 #include "daemon/dialog/auth/leak.h"
 
 struct http_refusal *http_refusal_new(const struct http_head *head, const struct auth *secrets)
@@ -30,8 +29,6 @@ struct http_refusal *http_refusal_new(const struct http_head *head, const struct
 
 struct http_refusal *http_refusal_free(struct http_refusal *r)
 {
-    if (r)
-        free(r->escaped);
     free(r);
     return NULL;
 }
@@ -52,17 +49,6 @@ static void squeeze(const char *data, size_t n, char *ret, size_t size)
     ret[length] = '\0';
 }
 
-static void tell_page(struct http_refusal *r, struct dialog *dialog)
-{
-    size_t size = 4 * r->n_page + 1;
-
-    r->escaped = r->n_page > 0 ? malloc(size) : NULL;
-    if (!r->escaped)
-        return;
-    escape(r->escaped, size, r->page, r->n_page);
-    dialog->response = text_of(r->escaped);
-}
-
 void http_refusal_fail(struct http_refusal *r, struct dialog *dialog, enum error_code code)
 {
     char words[FAILURE_DETAIL_MAX + 1];
@@ -75,7 +61,8 @@ void http_refusal_fail(struct http_refusal *r, struct dialog *dialog, enum error
         dialog_fail(dialog, code, "it answers %u, in words that repeat the credentials", r->code);
         return;
     }
-    tell_page(r, dialog);
+    if (r->n_page > 0)
+        dialog->response = (struct text){r->page, r->n_page};
     dialog_fail(dialog, code, "it answers %u%s", r->code, words);
 }
 

@@ -40,11 +40,12 @@
         .name = words, .setup = &setups[who], .turns = {__VA_ARGS__}, .code = ERROR_PROXY_##error, \
         .detail = said                                                                             \
     }
-#define REFUSES(words, who, said, page, ...)                                                       \
+#define REFUSES_IN(words, who, said, page, n_page, ...)                                            \
     {                                                                                              \
         .name = words, .setup = &setups[who], .turns = {__VA_ARGS__}, .code = ERROR_PROXY_REFUSED, \
-        .detail = said, .response = page                                                           \
+        .detail = said, .response = page, .n_response = n_page                                     \
     }
+#define REFUSES(words, who, said, page, ...) REFUSES_IN(words, who, said, page, 0, __VA_ARGS__)
 
 #define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
@@ -78,7 +79,7 @@ static const struct conversation conversations[] = {
                     BANNER)),
     /* ---- it refuses ---- */
     REFUSES("403", PLAIN, "http-connect: it answers 403 Forbidden: not you, there",
-            "not you,\\x0a there", ASKS,
+            "not you,\n there", ASKS,
             HEARS("HTTP/1.1 403 Forbidden\r\nContent-Length: 15\r\n\r\nnot you,\n there")),
     REFUSES("only what is announced", PLAIN, "it answers 502 Bad: abc", "abc", ASKS,
             HEARS("HTTP/1.1 502 Bad\r\nContent-Length: 3\r\n\r\nabcdef")),
@@ -103,9 +104,9 @@ static const struct conversation conversations[] = {
                   "fffffffffffffffff\r\n")),
     REFUSES("both lengths", PLAIN, "it answers 403 No", NULL, ASKS,
             HEARS("HTTP/1.1 403 No\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc")),
-    REFUSES("escapes", PLAIN, "it answers 403 \\xc3\\xa4: \\x1b[2J \\x5c",
-            "\\x1b[2J\\x00\\x0d\\x5c", ASKS,
-            HEARS("HTTP/1.1 403 \xc3\xa4\r\nContent-Length: 7\r\n\r\n\x1b[2J\0\r\\")),
+    REFUSES_IN("escapes in the detail, and none in the page", PLAIN,
+               "it answers 403 \\xc3\\xa4: \\x1b[2J \\x5c", "\x1b[2J\0\r\\", 7, ASKS,
+               HEARS("HTTP/1.1 403 \xc3\xa4\r\nContent-Length: 7\r\n\r\n\x1b[2J\0\r\\")),
     REFUSES("a redirect", PLAIN, "it answers 302 Found", NULL, ASKS,
             HEARS("HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n")),
     REFUSES("401 is not 407", BASIC_ONLY, "it answers 401", NULL, SAYS_BASIC,
