@@ -1,5 +1,5 @@
 /* The page is only to explain the status: whatever goes wrong while it is read ends the page and
- * not more. */
+ * not more. One in HTML explains nothing in its first line; squid says why in a header. */
 #include "daemon/dialog/http_refusal.h"
 
 #include <stdio.h>
@@ -7,6 +7,16 @@
 #include <string.h>
 
 #include "daemon/dialog/auth/leak.h"
+
+static void keep_reason(struct http_refusal *r, const struct http_head *head)
+{
+    const struct http_field *field = http_head_find(head, "X-Squid-Error", NULL);
+    struct text more = field ? field->value : (struct text){"", 0};
+
+    r->has_secrets = leak_is_in(head->reason, r->secrets) || leak_is_in(more, r->secrets);
+    snprintf(r->reason, sizeof r->reason, "%.*s%s%.*s", (int)head->reason.n, head->reason.data,
+             more.n > 0 ? ", " : "", (int)more.n, more.data);
+}
 
 struct http_refusal *http_refusal_new(const struct http_head *head, const struct auth *secrets)
 {
@@ -19,8 +29,7 @@ struct http_refusal *http_refusal_new(const struct http_head *head, const struct
         return NULL;
     r->secrets = secrets;
     r->code = head->code;
-    r->has_secrets = leak_is_in(head->reason, secrets);
-    snprintf(r->reason, sizeof r->reason, "%.*s", (int)head->reason.n, head->reason.data);
+    keep_reason(r, head);
     if (http_head_measure_body(head, &kind, &length, &error) < 0)
         kind = HTTP_BODY_CLOSE;
     http_body_init(&r->body, kind, length, sizeof r->page);
@@ -49,13 +58,24 @@ static void squeeze(const char *data, size_t n, char *ret, size_t size)
     ret[length] = '\0';
 }
 
+/* Not markup, of which the first bytes tell nobody anything. */
+static bool is_in_words(const struct http_refusal *r)
+{
+    size_t i = 0;
+
+    while (i < r->n_page && r->page[i] != '\0' && strchr(" \t\r\n", r->page[i]))
+        i++;
+    return i < r->n_page && r->page[i] != '<';
+}
+
 void http_refusal_fail(struct http_refusal *r, struct dialog *dialog, enum error_code code)
 {
     char words[FAILURE_DETAIL_MAX + 1];
+    bool has_words = is_in_words(r);
     int n = snprintf(words, sizeof words, "%s%s%s", r->reason[0] ? " " : "", r->reason,
-                     r->n_page > 0 ? ": " : "");
+                     has_words ? ": " : "");
 
-    squeeze(r->page, r->n_page, words + n, sizeof words - (size_t)n);
+    squeeze(r->page, has_words ? r->n_page : 0, words + n, sizeof words - (size_t)n);
     if (r->has_secrets || leak_is_in(text_of(words), r->secrets) ||
         leak_is_in((struct text){r->page, r->n_page}, r->secrets)) {
         dialog_fail(dialog, code, "it answers %u, in words that repeat the credentials", r->code);

@@ -23,7 +23,7 @@ struct http_refusal *http_refusal_new(const struct http_head *head, const struct
 struct http_refusal *http_refusal_free(struct http_refusal *refusal);
 
 /* Lets the dialog want the next of the page, or fail: with as much of the page as there is room in
- * the detail; its response is all of it, until the refusal is freed. */
+ * the detail, if it is not in HTML; its response is all of it, until the refusal is freed. */
 void http_refusal_want(struct http_refusal *refusal, struct dialog *dialog, enum error_code code);
 /* Takes what was wanted, and goes on as above. */
 void http_refusal_take(struct http_refusal *refusal, struct dialog *dialog, enum error_code code,

@@ -81,6 +81,10 @@ static const struct conversation conversations[] = {
     REFUSES("403", PLAIN, "http-connect: it answers 403 Forbidden: not you, there",
             "not you,\n there", ASKS,
             HEARS("HTTP/1.1 403 Forbidden\r\nContent-Length: 15\r\n\r\nnot you,\n there")),
+    REFUSES("squid", PLAIN, "http-connect: it answers 503 Busy, ERR_CONNECT_FAIL 111",
+            "\r\n <html>no", ASKS,
+            HEARS("HTTP/1.1 503 Busy\r\nX-Squid-Error: ERR_CONNECT_FAIL 111\r\n"
+                  "Content-Length: 11\r\n\r\n\r\n <html>no")),
     REFUSES("only what is announced", PLAIN, "it answers 502 Bad: abc", "abc", ASKS,
             HEARS("HTTP/1.1 502 Bad\r\nContent-Length: 3\r\n\r\nabcdef")),
     REFUSES("nothing is announced", PLAIN, "it answers 503 Busy", NULL, ASKS,
@@ -134,6 +138,10 @@ static const struct conversation conversations[] = {
     REFUSES("a long reason repeats the password", BASIC_ONLY,
             "it answers 400, in words that repeat the credentials", NULL, SAYS_BASIC,
             HEARS("HTTP/1.1 400 " X64 X64 SECRET "\r\nContent-Length: 1\r\n\r\nx")),
+    REFUSES("the reason of squid repeats the password", BASIC_ONLY,
+            "it answers 503, in words that repeat the credentials", NULL, SAYS_BASIC,
+            HEARS("HTTP/1.1 503 Busy\r\nX-Squid-Error: " X64 X64 SECRET
+                  "\r\nContent-Length: 1\r\n\r\n<")),
     REFUSES(
         "a long page repeats the password", BASIC_ONLY,
         "it answers 400, in words that repeat the credentials", NULL, SAYS_BASIC,
@@ -347,7 +355,7 @@ START_TEST(test_long_page)
     struct dialog *d = start(PLAIN);
     size_t n = 0;
 
-    memset(page, '<', sizeof page);
+    memset(page, 'x', sizeof page);
     hear(d, "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n");
     for (; d->want == DIALOG_RECV_EXACT && n < 0x200; n += d->n) {
         ck_assert_uint_le(d->n, 0x200);
