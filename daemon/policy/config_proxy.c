@@ -77,7 +77,7 @@ static int parse_host(const struct building *b, const struct value *url, const c
 
     if (strchr(host, '@'))
         return config_refuse(b->error, &url->place,
-                             "'url' has no user and password; write them to a file, and its name "
+                             "'url' takes no user and password; write them to a file, and its name "
                              "to 'credential'");
     if (host[strcspn(host, "/?#")] != '\0')
         return config_refuse(b->error, &url->place,

@@ -125,11 +125,21 @@ static int refuse_key(struct scanner *s, enum section_kind section, const struct
     struct place here = {s->here.file, token->line};
     enum section_kind kind;
     const char *where;
+    int r;
 
-    if (section != SECTION_ROOT && is_section_name(token, &kind) && !is_mark(s, '='))
+    if (section != SECTION_ROOT && is_section_name(token, &kind)) {
+        r = s->token.text == token->text ? scanner_advance(s) : 0;
+        if (r < 0)
+            return r;
+        if (is_mark(s, '='))
+            return config_refuse(s->error, &here, "'%s' begins a section and is no key here%s",
+                                 config_section_name(kind),
+                                 kind == SECTION_PROXY ? "; a rule names its proxies in 'via'"
+                                                       : "; see fdiald.conf(5)");
         return config_refuse(s->error, &here,
                              "a section begins inside another; close the one before "
                              "with '}'");
+    }
     if (s->token.text != token->text)
         return refuse_token(s, "write '=' after '%.*s'", scanner_shown(token->n), token->text);
     where = find_elsewhere(token);

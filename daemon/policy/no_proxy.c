@@ -27,7 +27,7 @@ int no_proxy_parse(const char *text, struct pattern *ret, const char **ret_error
     else if (memchr(text, '*', strcspn(text, ":")))
         *ret_error = "'*' is not known here; '.name' is this name and all below it";
     else if (strstr(text, "://"))
-        *ret_error = "it has no scheme; remove it";
+        *ret_error = "it takes no scheme; remove it";
     if (*ret_error)
         return -EINVAL;
     text += is_suffix;

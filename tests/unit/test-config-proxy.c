@@ -291,8 +291,9 @@ static const struct {
     {PROXY("httpx://p:1", ""), "2: " SCHEMES},
     {PROXY("socks5h://p:1", ""), "2: who looks names up is said in the rule, with resolve = "
                                  "\"proxy\"; write socks5 instead of socks5h"},
-    {PROXY("http://joe:secret@p:1", ""), "2: 'url' has no user and password; write them to a file, "
-                                         "and its name to 'credential'"},
+    {PROXY("http://joe:secret@p:1", ""),
+     "2: 'url' takes no user and password; write them to a file, "
+     "and its name to 'credential'"},
     {PROXY("http://p", ""), "2: 'url' needs a port, as in http://proxy.example:3128"},
     {PROXY("http://[2001:db8::1]", ""), "2: 'url' needs a port, as in http://proxy.example:3128"},
     {PROXY("http://p:1/", ""), "2: 'url' ends with the host or its port; remove what follows"},

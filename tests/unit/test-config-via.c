@@ -234,7 +234,7 @@ static const struct {
     {RULE("via = http\nno-proxy = \"*:*\""),
      "13: bad 'no-proxy' '*:*': '*' is not known here; '.name' is this name and all below it"},
     {RULE("via = http\nno-proxy = \"https://a\""),
-     "13: bad 'no-proxy' 'https://a': it has no scheme; remove it"},
+     "13: bad 'no-proxy' 'https://a': it takes no scheme; remove it"},
     {RULE("via = http\nno-proxy = \".10.0.0.1\""),
      "13: bad 'no-proxy' '.10.0.0.1': nothing is below an address; remove the dot"},
     {RULE("via = http\nno-proxy = \"\""), "13: bad 'no-proxy' '': the host is missing; write a "
