@@ -97,6 +97,16 @@ static int read_all(const struct place *place, int fd, size_t size, struct crede
     return 0;
 }
 
+static int refuse_to_open(const struct place *place)
+{
+    int code = -errno;
+
+    if (code == -EACCES)
+        return refuse(place, code, "cannot be opened: %s; let uid %u, who is the daemon, read it",
+                      strerror(-code), (unsigned)geteuid());
+    return refuse(place, code, "cannot be opened: %s", strerror(-code));
+}
+
 static int open_file(const struct place *place, int *ret_fd)
 {
     CLEANUP(fd_closep) int dir_fd = -1;
@@ -110,10 +120,10 @@ static int open_file(const struct place *place, int *ret_fd)
     }
     dir_fd = open(place->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
-        return refuse(place, -errno, "cannot be opened: %s", strerror(errno));
+        return refuse_to_open(place);
     fd = openat(dir_fd, place->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return refuse(place, -errno, "cannot be opened: %s", strerror(errno));
+        return refuse_to_open(place);
     *ret_fd = fd;
     return 0;
 }

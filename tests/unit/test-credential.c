@@ -191,6 +191,23 @@ START_TEST(test_owner)
 }
 END_TEST
 
+START_TEST(test_not_readable)
+{
+    uid_t me = geteuid(), other = me == 0 ? 4711 : me;
+    char what[128];
+    int r;
+
+    write_file("a", "x", 1, 0);
+    ck_assert_int_eq(seteuid(other), 0); /* root could read it */
+    r = credential_read_private(&credential, scratch, "a", error);
+    ck_assert_int_eq(seteuid(me), 0);
+    snprintf(what, sizeof what,
+             "cannot be opened: Permission denied; let uid %u, who is the daemon, read it",
+             (unsigned)other);
+    expect_refusal(r, -EACCES, "a", what);
+}
+END_TEST
+
 START_TEST(test_no_file)
 {
     expect_refusal(credential_read_private(&credential, scratch, "a", error), -ENOENT, "a",
@@ -276,6 +293,7 @@ int main(void)
     tcase_add_test(tcase, test_names);
     tcase_add_test(tcase, test_modes);
     tcase_add_test(tcase, test_owner);
+    tcase_add_test(tcase, test_not_readable);
     tcase_add_test(tcase, test_no_file);
     tcase_add_test(tcase, test_wiped);
     tcase_add_test(tcase, test_variable);
