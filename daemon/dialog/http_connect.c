@@ -117,9 +117,15 @@ static void fail_head(struct http_connect *c, const char *what)
     dialog_fail(&c->dialog, ERROR_PROXY_PROTOCOL, "its answer %s", what);
 }
 
+/* To wrong credentials some proxies (tinyproxy) answer as if they were an origin. */
+static enum error_code refusal_code(const struct http_connect *c)
+{
+    return c->refusal->code == 401 && c->auth.has_answered ? ERROR_PROXY_AUTH : ERROR_PROXY_REFUSED;
+}
+
 static void take_page(struct http_connect *c, const uint8_t *data, size_t n)
 {
-    http_refusal_take(c->refusal, &c->dialog, ERROR_PROXY_REFUSED, data, n);
+    http_refusal_take(c->refusal, &c->dialog, refusal_code(c), data, n);
 }
 
 static void take_refusal(struct http_connect *c, const struct http_head *head)
@@ -127,7 +133,7 @@ static void take_refusal(struct http_connect *c, const struct http_head *head)
     c->refusal = http_refusal_new(head, &c->auth);
     c->received = take_page;
     if (c->refusal)
-        http_refusal_want(c->refusal, &c->dialog, ERROR_PROXY_REFUSED);
+        http_refusal_want(c->refusal, &c->dialog, refusal_code(c));
     else
         fail_for_memory(c);
 }
@@ -400,7 +406,7 @@ static bool http_connect_broken(struct dialog *d, enum dialog_break how)
     struct http_connect *c = of_dialog(d);
 
     if (c->refusal) {
-        http_refusal_fail(c->refusal, d, ERROR_PROXY_REFUSED);
+        http_refusal_fail(c->refusal, d, refusal_code(c));
         return true;
     }
     if (!c->may_reconnect || how == DIALOG_TOO_LONG)
