@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 static bool is_digit(char c)
@@ -121,6 +120,13 @@ int host_parse_ipv6(const char *text, size_t n, struct in6_addr *ret)
     memcpy(copy, text, n);
     copy[n] = '\0';
     return inet_pton(AF_INET6, copy, ret) == 1 ? 0 : -EINVAL;
+}
+
+bool host_has_port(const char *text)
+{
+    const char *bracket = text[0] == '[' ? strchr(text, ']') : NULL;
+
+    return strchr(bracket ? bracket : text, ':') != NULL;
 }
 
 int port_parse(const char *text, size_t n, uint16_t *ret)

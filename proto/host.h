@@ -3,6 +3,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,5 +21,7 @@ int host_parse_name(const char *text, size_t n, char ret[TARGET_HOST_MAX + 1],
                     const char **ret_error);
 int host_parse_ipv4(const char *text, size_t n, struct in_addr *ret);
 int host_parse_ipv6(const char *text, size_t n, struct in6_addr *ret);
+/* Whether something follows a host, or IPv6 in brackets, behind a colon; neither is checked. */
+bool host_has_port(const char *text);
 /* Decimal, 1 to 65535, no leading zero. */
 int port_parse(const char *text, size_t n, uint16_t *ret);

@@ -59,13 +59,6 @@ static int refuse_protocol(const struct building *b, const struct value *url)
                          "socks5://");
 }
 
-static bool has_port(const char *host)
-{
-    const char *bracket = host[0] == '[' ? strchr(host, ']') : NULL;
-
-    return strchr(bracket ? bracket : host, ':') != NULL;
-}
-
 /* Of "host[:port]". With a Unix socket the port has no meaning. */
 static int parse_host(const struct building *b, const struct value *url, const char *host)
 {
@@ -82,7 +75,7 @@ static int parse_host(const struct building *b, const struct value *url, const c
     if (host[strcspn(host, "/?#")] != '\0')
         return config_refuse(b->error, &url->place,
                              "'url' ends with the host or its port; remove what follows");
-    if (has_port(host))
+    if (host_has_port(host))
         n = snprintf(text, sizeof text, "tcp://%s", host);
     else if (port > 0 || is_unix)
         n = snprintf(text, sizeof text, "tcp://%s:%u", host, port > 0 ? port : 1);

@@ -7,13 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool has_ports(const char *host)
-{
-    const char *bracket = host[0] == '[' ? strchr(host, ']') : NULL;
-
-    return strchr(bracket ? bracket : host, ':') != NULL;
-}
-
 int no_proxy_parse(const char *text, struct pattern *ret, const char **ret_error)
 {
     bool is_suffix = text[0] == '.';
@@ -31,7 +24,7 @@ int no_proxy_parse(const char *text, struct pattern *ret, const char **ret_error
     if (*ret_error)
         return -EINVAL;
     text += is_suffix;
-    snprintf(full, sizeof full, "*://%s%s", text, has_ports(text) ? "" : ":*");
+    snprintf(full, sizeof full, "*://%s%s", text, host_has_port(text) ? "" : ":*");
     r = pattern_parse(full, &p, ret_error);
     if (r < 0)
         return r;
