@@ -84,3 +84,21 @@ void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MA
     if (!inet_ntop(address->family, bytes, ret_text, ADDRESS_TEXT_MAX))
         ret_text[0] = '\0';
 }
+
+socklen_t address_to_sockaddr(const struct address *address, uint16_t port,
+                              struct sockaddr_storage *ret)
+{
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
+    struct sockaddr_in *in = (struct sockaddr_in *)ret;
+
+    memset(ret, 0, sizeof *ret);
+    ret->ss_family = address->family;
+    if (address->family == AF_INET) {
+        in->sin_port = htons(port);
+        in->sin_addr = address->ipv4;
+        return sizeof *in;
+    }
+    in6->sin6_port = htons(port);
+    in6->sin6_addr = address->ipv6;
+    return sizeof *in6;
+}

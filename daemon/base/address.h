@@ -44,3 +44,7 @@ size_t address_embedded_ipv4(const struct address *address, struct in_addr ret[E
 bool address_of_target(const struct target *target, struct address *ret);
 
 void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX]);
+
+/* The port is in host byte order. Returns the size. */
+socklen_t address_to_sockaddr(const struct address *address, uint16_t port,
+                              struct sockaddr_storage *ret);

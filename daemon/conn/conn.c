@@ -224,7 +224,7 @@ static socklen_t unix_sockaddr(const struct target *target, struct sockaddr_stor
 {
     struct sockaddr_un *un = (struct sockaddr_un *)ret;
 
-    memset(un, 0, sizeof *un);
+    memset(ret, 0, sizeof *ret);
     un->sun_family = AF_UNIX;
     memcpy(un->sun_path, target->path, strlen(target->path));
     return sizeof *un;
@@ -240,26 +240,10 @@ const struct target *conn_first_endpoint(const struct conn *conn)
 socklen_t conn_candidate_sockaddr(const struct conn *conn, size_t i, struct sockaddr_storage *ret)
 {
     const struct target *target = conn_first_endpoint(conn);
-    const struct address *a = &conn->candidates[i];
 
-    memset(ret, 0, sizeof *ret);
     if (target->scheme == SCHEME_UNIX)
         return unix_sockaddr(target, ret);
-    if (a->family == AF_INET) {
-        struct sockaddr_in *in = (struct sockaddr_in *)ret;
-
-        in->sin_family = AF_INET;
-        in->sin_port = htons(target->port);
-        in->sin_addr = a->ipv4;
-        return sizeof *in;
-    } else {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
-
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons(target->port);
-        in6->sin6_addr = a->ipv6;
-        return sizeof *in6;
-    }
+    return address_to_sockaddr(&conn->candidates[i], target->port, ret);
 }
 
 struct tls_session *conn_tls_of_target(const struct conn *conn)

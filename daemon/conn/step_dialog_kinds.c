@@ -133,23 +133,6 @@ static bool init_proxy(struct step_dialog *d, const struct conn *conn)
 
 /* ---- the PROXY header ---- */
 
-static void to_sockaddr(const struct address *address, uint16_t port, struct sockaddr_storage *ret)
-{
-    memset(ret, 0, sizeof *ret);
-    ret->ss_family = address->family;
-    if (address->family == AF_INET) {
-        struct sockaddr_in *in = (struct sockaddr_in *)ret;
-
-        in->sin_addr = address->ipv4;
-        in->sin_port = htons(port);
-    } else {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
-
-        in6->sin6_addr = address->ipv6;
-        in6->sin6_port = htons(port);
-    }
-}
-
 /* Where the header goes, as far as it is known. */
 static void fill_destination(const struct conn *conn, struct sockaddr_storage *ret)
 {
@@ -161,9 +144,9 @@ static void fill_destination(const struct conn *conn, struct sockaddr_storage *r
     if (plan->n_via == 0 || hop == 1)
         conn_peer(conn, ret);
     else if (hop == 0 && conn->targets)
-        to_sockaddr(&conn->targets->items[0], endpoint->port, ret);
+        address_to_sockaddr(&conn->targets->items[0], endpoint->port, ret);
     else if (address_of_target(endpoint, &address))
-        to_sockaddr(&address, endpoint->port, ret);
+        address_to_sockaddr(&address, endpoint->port, ret);
 }
 
 static const struct send_proxy *send_proxy_of(const struct conn *conn)
