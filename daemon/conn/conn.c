@@ -12,6 +12,8 @@
 
 #include "proto/cleanup.h"
 
+_Static_assert(CHANNEL_LAYERS_MAX > PROXY_HOPS_MAX, "TLS to each proxy, and to the target");
+
 static const struct step *const steps[] = {
     [STEP_RESOLVE] = &step_resolve, [STEP_CONNECT] = &step_connect,     [STEP_SEAL] = &step_seal,
     [STEP_TLS] = &step_tls,         [STEP_PROXY_HEADER] = &step_dialog, [STEP_PROXY] = &step_dialog,

@@ -174,6 +174,7 @@ static const char *add_address(struct log_record *record, const struct conn *con
     [STAGE_PROXY] = prefix "proxy_us", [STAGE_TLS] = prefix "tls_us",                              \
     [STAGE_UPGRADE] = prefix "upgrade_us", [STAGE_STARTTLS] = prefix "starttls_us",                \
     [STAGE_HANDOFF] = prefix "handoff_us"
+_Static_assert(PROXY_HOPS_MAX == 4, "a row for each, and one for the target");
 static const char *const time_keys[PROXY_HOPS_MAX + 1][STAGE_HANDOFF + 1] = {
     STAGE_KEYS(""),        STAGE_KEYS("proxy1_"), STAGE_KEYS("proxy2_"),
     STAGE_KEYS("proxy3_"), STAGE_KEYS("proxy4_"),

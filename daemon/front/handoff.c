@@ -65,6 +65,8 @@ static void fill_response(struct message_result *result, const struct conn *conn
     result->is_response_clear = dialog->is_response_clear || !conn_tls_of_target(conn);
 }
 
+_Static_assert(PLAN_STEPS_MAX <= MESSAGE_TIMES_MAX, "a time for each step");
+
 /* How far a connection came: the stages passed, and what they have found. */
 static void fill_progress(struct message_result *result, const struct conn *conn)
 {
