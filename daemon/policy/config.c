@@ -108,26 +108,11 @@ static int build_rule(const struct section *section, struct tls_table *table, st
     return give_tls(rule, table, &section->place, error);
 }
 
-/* Counts the sections of a kind. */
-static int count_sections(const struct config_tree *tree, enum section_kind kind, size_t max,
-                          size_t *ret_n, char *error)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < tree->n_sections; i++)
-        if (tree->sections[i].kind == kind && ++n > max)
-            return config_refuse(error, &tree->sections[i].place,
-                                 "too many %s sections; at most %zu", config_section_name(kind),
-                                 max);
-    *ret_n = n;
-    return 0;
-}
-
 static int build_proxies(const struct config_tree *tree, struct tls_table *table,
                          struct config *config, char *error)
 {
     size_t n;
-    int r = count_sections(tree, SECTION_PROXY, CONFIG_PROXIES_MAX, &n, error);
+    int r = config_count_sections(tree, SECTION_PROXY, CONFIG_PROXIES_MAX, &n, error);
 
     if (r < 0 || n == 0)
         return r;
@@ -145,7 +130,7 @@ static int build_rules(const struct config_tree *tree, struct tls_table *table,
                        struct config *config, char *error)
 {
     size_t n;
-    int r = count_sections(tree, SECTION_RULE, CONFIG_RULES_MAX, &n, error);
+    int r = config_count_sections(tree, SECTION_RULE, CONFIG_RULES_MAX, &n, error);
 
     if (r < 0 || n == 0)
         return r;

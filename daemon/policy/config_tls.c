@@ -327,23 +327,18 @@ static int build_entry(const struct section *section, struct tls_table *table, c
 int config_build_tls(const struct config_tree *tree, struct tls_table *ret,
                      char error[CONFIG_ERROR_MAX])
 {
-    ret->entries = calloc(CONFIG_TLS_MAX, sizeof *ret->entries);
+    size_t n;
+    int r = config_count_sections(tree, SECTION_TLS, CONFIG_TLS_MAX, &n, error);
+
+    if (r < 0 || n == 0)
+        return r;
+    ret->entries = calloc(n, sizeof *ret->entries);
     if (!ret->entries)
         return config_fail(-ENOMEM, error, "out of memory");
-    for (size_t i = 0; i < tree->n_sections; i++) {
-        const struct section *section = &tree->sections[i];
-        int r;
-
-        if (section->kind != SECTION_TLS)
-            continue;
-        if (ret->n == CONFIG_TLS_MAX)
-            return config_refuse(error, &section->place, "too many tls sections; at most %d",
-                                 CONFIG_TLS_MAX);
-        r = build_entry(section, ret, error);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    for (size_t i = 0; r == 0 && i < tree->n_sections; i++)
+        if (tree->sections[i].kind == SECTION_TLS)
+            r = build_entry(&tree->sections[i], ret, error);
+    return r;
 }
 
 int config_tls_find(struct tls_table *table, const struct value *name, enum tls_use use,

@@ -268,3 +268,17 @@ void config_treep(struct config_tree **tree)
 {
     *tree = config_tree_free(*tree);
 }
+
+int config_count_sections(const struct config_tree *tree, enum section_kind kind, size_t max,
+                          size_t *ret_n, char error[CONFIG_ERROR_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < tree->n_sections; i++)
+        if (tree->sections[i].kind == kind && ++n > max)
+            return config_refuse(error, &tree->sections[i].place,
+                                 "too many %s sections; at most %zu", config_section_name(kind),
+                                 max);
+    *ret_n = n;
+    return 0;
+}

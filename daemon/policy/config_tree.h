@@ -170,6 +170,10 @@ void config_treep(struct config_tree **tree);
 int config_tree_add(struct config_tree *tree, const char *name, const char *text, size_t n,
                     char error[CONFIG_ERROR_MAX]);
 
+/* Counts the sections of a kind. Returns 0, or -EINVAL at the first one beyond max. */
+int config_count_sections(const struct config_tree *tree, enum section_kind kind, size_t max,
+                          size_t *ret_n, char error[CONFIG_ERROR_MAX]);
+
 /* A checked text: the same number of bytes and lines, comments blanked. */
 struct config_text {
     char *data; /* NUL-terminated */
