@@ -132,7 +132,7 @@ static void measure(struct step_dialog *d, const uint8_t *data, size_t n)
     d->n_left = n;
     if (d->heard.has_failed)
         return;
-    end = dialog_measure(&d->dialog, (const uint8_t *)d->heard.data, d->heard.n);
+    end = dialog_measure(&d->dialog, (const uint8_t *)d->heard.data, d->heard.n, before);
     d->has_end = end > 0;
     if (d->has_end) {
         d->n_left = end - before;

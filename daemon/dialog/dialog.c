@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void dialog_init(struct dialog *d, const struct dialog_type *type)
 {
@@ -36,20 +37,28 @@ void dialog_received(struct dialog *d, const uint8_t *data, size_t n)
     d->type->received(d, data, n);
 }
 
-size_t dialog_measure(const struct dialog *d, const uint8_t *data, size_t n)
+/* Whether the line whose end is data[i] is empty. */
+static bool is_empty_line(const uint8_t *data, size_t i)
+{
+    if (i > 0 && data[i - 1] == '\r')
+        i--;
+    return i == 0 || data[i - 1] == '\n';
+}
+
+size_t dialog_measure(const struct dialog *d, const uint8_t *data, size_t n, size_t n_measured)
 {
     bool is_head = d->want == DIALOG_RECV_HEAD;
-    uint8_t until = is_head ? '\n' : d->until;
-    size_t line = 0;
+    const uint8_t *at = data + n_measured;
 
     if (d->want == DIALOG_RECV_EXACT)
         return n >= d->n ? d->n : 0;
-    for (size_t i = 0; i < n && i < d->n; i++) {
-        if (data[i] != until)
-            continue;
-        if (!is_head || i == line || (i == line + 1 && data[line] == '\r'))
+    if (n > d->n)
+        n = d->n;
+    while (at < data + n && (at = memchr(at, is_head ? '\n' : d->until, (size_t)(data + n - at)))) {
+        size_t i = (size_t)(at++ - data);
+
+        if (!is_head || is_empty_line(data, i))
             return i + 1;
-        line = i + 1;
     }
     return 0;
 }

@@ -91,8 +91,10 @@ void dialog_answered(struct dialog *dialog, const struct gss_answer *answer);
 void dialog_unanswered(struct dialog *dialog, const char *why);
 void dialog_broken(struct dialog *dialog, enum dialog_break how);
 
-/* How many of the n bytes that come next the want takes; 0: not all of it is there. */
-size_t dialog_measure(const struct dialog *dialog, const uint8_t *data, size_t n);
+/* How many of the n bytes that come next the want takes; 0: not all of it is there. That was the
+ * answer for the first n_measured of them already, so that many small pieces do not cost more. */
+size_t dialog_measure(const struct dialog *dialog, const uint8_t *data, size_t n,
+                      size_t n_measured);
 
 /* For the protocols. */
 void dialog_init(struct dialog *dialog, const struct dialog_type *type);

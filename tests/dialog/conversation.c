@@ -9,6 +9,8 @@
 
 #include "proto/cleanup.h"
 
+#define MEASURED_MAX 256
+
 struct peer_words {
     const uint8_t *data;
     size_t n; /* where the connection ends */
@@ -28,12 +30,22 @@ static void reconnect(struct dialog *d, struct peer_words *words)
     dialog_reconnected(d);
 }
 
+/* However much of it was measured before. */
+static bool is_measured_alike(const struct dialog *d, const uint8_t *data, size_t n_there, size_t n)
+{
+    for (size_t i = 1; i < n && i < MEASURED_MAX; i++)
+        if (dialog_measure(d, data, n_there, i) != n)
+            return false;
+    return true;
+}
+
 static void feed(struct dialog *d, struct peer_words *words)
 {
     size_t n_there = words->n - words->next;
-    size_t n = dialog_measure(d, words->data + words->next, n_there);
+    size_t n = dialog_measure(d, words->data + words->next, n_there, 0);
     uint8_t *copy;
 
+    ck_assert(is_measured_alike(d, words->data + words->next, n_there, n));
     if (n == 0) {
         dialog_broken(d, n_there < d->n ? DIALOG_CLOSED : DIALOG_TOO_LONG);
         return;
