@@ -44,7 +44,7 @@ static int check_label(const char *label, size_t n, const char **ret_error)
  * address or nothing, however resolvers would read "127.1", "0x7f.1" or "2130706433". */
 static bool label_is_number(const char *label, size_t n)
 {
-    if (n > 2 && label[0] == '0' && label[1] == 'x')
+    if (n >= 2 && label[0] == '0' && label[1] == 'x')
         return true;
     for (size_t i = 0; i < n; i++) {
         if (!is_digit(label[i]))

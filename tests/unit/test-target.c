@@ -85,6 +85,8 @@ static const struct bad {
     {"https://h@/x", "user or password"},
     {"https://127.1", "IPv4"},
     {"https://0x7f.1", "IPv4"},
+    {"https://0x", "IPv4"}, /* 0.0.0.0 for browsers */
+    {"https://127.0x", "IPv4"},
     {"https://0x7f000001", "IPv4"},
     {"https://2130706433", "IPv4"},
     {"https://127.0.0.01", "IPv4"},
