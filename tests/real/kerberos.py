@@ -14,10 +14,10 @@ if not os.path.exists(program):
 if Kdc.missing():
     fdialtest.skip_all(f"no {Kdc.missing()} here")
 
-# It takes what is sent, over UDP and TCP, and says nothing.
+# It takes what is sent, over UDP and TCP, and says nothing. TCP first, of which many ports are in use.
+tcp = socket.create_server(("127.0.0.1", 0))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.bind(("127.0.0.1", 0))
-tcp = socket.create_server(("127.0.0.1", udp.getsockname()[1]))
+udp.bind(("127.0.0.1", tcp.getsockname()[1]))
 
 kdc = Kdc(f"{os.environ['TMPDIR']}/kdc", silent_realms={"SILENT.TEST": udp.getsockname()[1]})
 try:
