@@ -16,7 +16,7 @@ from rig import rule
 FLOOD = 2000 if not fdialtest.IS_SLOW else 500
 SESSIONS = 20  # so many that each can submit all it has before it gets an answer
 PLAIN, TLS = 10, 4
-QUESTIONS = {"grant": 4000, "open": 10000, "connect": 10000}  # a second's worth or more
+QUESTIONS = {"grant": 4000, "open": 10000}  # a second's worth or more
 if fdialtest.IS_SLOW:
     QUESTIONS = {kind: n // 4 for kind, n in QUESTIONS.items()}
 QUESTIONS_ELSE = 30000  # a turn deals with 64 of those that are cheap, however fast it is
