@@ -18,9 +18,10 @@
 #include "daemon/dialog/question.h"
 #include "daemon/ring/ring.h"
 
-#define GSS_CONTEXTS_MAX    512 /* of one helper; what more are asked for fail */
-#define GSS_THREADS_MAX     16  /* of one helper */
-#define GSS_SERVICE_THREADS 4   /* of these for one service, as its KDC may be slow */
+#define GSS_CONTEXTS_MAX    512  /* of one helper; what more are asked for fail */
+#define GSS_THREADS_MAX     16   /* of one helper */
+#define GSS_HELPER_CONTEXTS 1024 /* made by one helper before another takes its place */
+#define GSS_SERVICE_THREADS 4    /* of these for one service, as its KDC may be slow */
 
 struct gss_keeper;
 

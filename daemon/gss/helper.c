@@ -4,6 +4,10 @@
  * that a centre which does not answer takes only some of the threads, there is a limit for each
  * service and who asks for it.
  *
+ * Mechanisms lose memory (gss-ntlmssp 1.2 some 8 KB for each context). So a helper that has made
+ * many contexts ends when it has none: what comes then waits in the socket for the next helper. One
+ * that never has none ends all the same some time, and its contexts are lost.
+ *
  * A context belongs to the table, and while is_busy also to the job that it is in. */
 #include <errno.h>
 #include <pthread.h>
@@ -14,6 +18,8 @@
 
 #include "daemon/gss/internal.h"
 #include "proto/cleanup.h"
+
+#define HARD_LIMIT 4 /* times as many contexts */
 
 struct context {
     struct list node;
@@ -37,6 +43,7 @@ struct helper {
     pthread_cond_t changed;
     struct list contexts;
     size_t n_contexts;
+    size_t n_made;
     struct list waiting, running;
     unsigned n_threads, n_idle;
 };
@@ -92,6 +99,7 @@ static struct context *get_context(struct helper *h, uint64_t id)
     c->id = id;
     list_append(&h->contexts, &c->node);
     h->n_contexts++;
+    h->n_made++;
     return c;
 }
 
@@ -294,6 +302,16 @@ static void forget(struct helper *h, uint64_t id)
     pthread_mutex_unlock(&h->mutex);
 }
 
+static void end_if_old(struct helper *h)
+{
+    pthread_mutex_lock(&h->mutex);
+    if (h->n_made >= GSS_HELPER_CONTEXTS && h->n_contexts == 0)
+        _exit(GSS_EXIT_RETIRED);
+    if (h->n_made >= HARD_LIMIT * GSS_HELPER_CONTEXTS)
+        _exit(EXIT_FAILURE);
+    pthread_mutex_unlock(&h->mutex);
+}
+
 void gss_helper_run(int fd)
 {
     struct helper h = {.fd = fd};
@@ -316,6 +334,7 @@ void gss_helper_run(int fd)
         else if (m.type == GSS_MESSAGE_FORGET)
             forget(&h, m.id);
         explicit_bzero(data, (size_t)n);
+        end_if_old(&h);
     }
     _exit(EXIT_SUCCESS); /* with threads that use what is on this stack */
 }

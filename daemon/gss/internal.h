@@ -9,6 +9,9 @@
 /* keeper.c: gives the other end to the keeper. Returns an fd, or -errno. */
 int gss_keeper_connect(struct gss_keeper *keeper);
 
+/* The exit status of a helper that has lost nothing and leaves its place to another. */
+#define GSS_EXIT_RETIRED 3
+
 /* helper.c: the process of one link. Ends it when there is no other end any more. */
 _Noreturn void gss_helper_run(int fd);
 

@@ -2,7 +2,8 @@
  * cannot. It waits for a new link from the daemon, for a question on a link without a helper, and
  * for the end of a helper. The helper's socket stays open here: what is said when there is no
  * helper waits for the next one. After a helper's end it throws away what the helper had not read
- * and says GONE, so that the daemon knows of all that was lost.
+ * and says GONE, so that the daemon knows of all that was lost; but not of one that has lost
+ * nothing.
  *
  * When the daemon has ended, so has the socket to it, and the keeper kills the helpers and ends.
  * When somebody kills the keeper, the kernel kills the helpers. */
@@ -98,10 +99,11 @@ static void reap(struct keeper *k)
 {
     struct signalfd_siginfo info;
     ssize_t n = read(k->signal_fd, &info, sizeof info);
+    int status;
     pid_t pid;
 
     (void)n; /* it only wakes: one signal may stand for several */
-    while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         size_t i = 0;
 
         while (i < k->n_links && k->links[i].helper != pid)
@@ -109,6 +111,8 @@ static void reap(struct keeper *k)
         if (i == k->n_links)
             continue;
         k->links[i].helper = 0;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == GSS_EXIT_RETIRED)
+            continue;
         if (!say_gone(k->links[i].fd))
             remove_link(k, &k->links[i]);
         usleep(RESTART_PAUSE_US); /* one that dies at once must not take all the time there is */

@@ -210,6 +210,20 @@ START_TEST(test_helper_dies)
 }
 END_TEST
 
+/* Each is answered, though a helper makes fewer. */
+START_TEST(test_helper_retires)
+{
+    const struct gss_settings none = {.service = "HTTP@proxy.test"};
+    pid_t keeper = gss_rig_child(getpid()), first;
+
+    check_no_answer(GSS_KERBEROS, &none, QUESTION_FIRST, "No Kerberos credentials available");
+    first = gss_rig_child(keeper);
+    for (size_t i = 0; i < GSS_HELPER_CONTEXTS + 10; i++)
+        check_no_answer(GSS_KERBEROS, &none, QUESTION_FIRST, "No Kerberos credentials available");
+    ck_assert_int_ne(gss_rig_child(keeper), first);
+}
+END_TEST
+
 START_TEST(test_keeper_dies)
 {
     const struct gss_settings none = {.service = "HTTP@proxy.test"};
@@ -368,6 +382,7 @@ int main(void)
     tcase_add_test(tests, test_too_long);
     tcase_add_test(tests, test_too_many);
     tcase_add_test(tests, test_helper_dies);
+    tcase_add_test(tests, test_helper_retires);
     tcase_add_test(tests, test_keeper_dies);
     tcase_add_test(tests, test_without_link);
     tcase_add_test(tests, test_ntlm);
