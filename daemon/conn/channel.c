@@ -293,7 +293,8 @@ void channel_close_write(struct channel *channel)
 
 void channel_shutdown_write(struct channel *channel)
 {
-    shutdown(channel->fd, SHUT_WR);
+    if (!channel->is_tunnel || channel->n_layers == 0)
+        shutdown(channel->fd, SHUT_WR);
 }
 
 void channel_get_local(const struct channel *channel, struct sockaddr_storage *ret)

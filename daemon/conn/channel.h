@@ -37,6 +37,7 @@ struct channel {
     uint8_t *plain;  /* CHANNEL_BUFFER decrypted bytes, from the first read on; with layers only */
     const uint8_t *sending; /* with layers: output of layer 0, which stays in place until sent */
     size_t sending_size;
+    bool is_tunnel; /* through a proxy, which may take the end of our bytes for the end of all */
 };
 
 void channel_init(struct channel *channel, struct ring *ring);
@@ -70,7 +71,9 @@ int channel_write(struct channel *channel, const void *data, size_t n);
 /* The end of our bytes: a close_notify on the top layer, to be flushed. */
 void channel_close_write(struct channel *channel);
 
-/* The end of our bytes on the socket itself, after everything was flushed. */
+/* The end of our bytes on the socket itself, after everything was flushed. Not of a tunnel with
+ * layers: their own end has gone out, and proxies that know no half-close would end the rest too.
+ */
 void channel_shutdown_write(struct channel *channel);
 /* Where the kernel says our end of the socket is; ss_family AF_UNSPEC when it does not. */
 void channel_get_local(const struct channel *channel, struct sockaddr_storage *ret);

@@ -254,6 +254,8 @@ static enum step_result finish(struct conn *conn, struct step_dialog *d)
         channel_has_unread(&conn->channel))
         dialog_broken(dialog, DIALOG_INJECTED);
     if (dialog->want == DIALOG_DONE) {
+        if (conn_step(conn)->kind == STEP_PROXY)
+            conn->channel.is_tunnel = true;
         if (!dialog->response.data)
             end(conn, d);
         return STEP_DONE;

@@ -64,6 +64,21 @@ class Targets(rig.Case):
                 self.assertEqual(s.recv(len(first), socket.MSG_WAITALL), first)
                 self.assert_echo(s)
 
+    def test_half_close(self):
+        """Of TLS, through a proxy that knows no half-close of TCP: the answer comes all the same."""
+        def answer(conn):
+            while conn.recv(65536):
+                pass
+            conn.sendall(b"the answer")
+
+        origin = self.serve(fdialtest.Tls(*self.pair, answer))
+        self.plain.knows_half = self.other.knows_half = False
+        s = self.one(self.s.connect(f"tls://localhost:{origin.port}"))
+        s.sendall(b"the question")
+        s.shutdown(socket.SHUT_WR)
+        self.assertEqual(s.recv(100), b"the answer")
+        self.assertEqual(s.recv(100), b"")
+
     def test_websocket_refused(self):
         def refuse(conn):
             websocket_peer.read_head(conn)

@@ -1,5 +1,6 @@
 """An HTTP proxy that is honest: it authenticates, connects to where it is asked to, and pumps. What came
 in is kept: `heads`, `targets`."""
+import contextlib
 import hashlib
 import os
 import re
@@ -37,18 +38,23 @@ def _pump(source, sink):
         pass
 
 
-def pump_both(a, b):
+def pump_both(a, b, knows_half=True):
     thread = threading.Thread(target=_pump, args=(b, a), daemon=True)
     thread.start()
     _pump(a, b)
+    if not knows_half:
+        for s in (a, b):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
     thread.join()
 
 
 class HttpProxy(Origin):
     """With a user, digest authentication (RFC 7616, SHA-256) on the connection that asks for it. Names are
-    looked up in `hosts` first."""
+    looked up in `hosts` first. One that knows no half-close ends all when the client has ended."""
 
-    def __init__(self, user=None, password=None, *, hosts=None, **kwargs):
+    def __init__(self, user=None, password=None, *, hosts=None, knows_half=True, **kwargs):
+        self.knows_half = knows_half
         self.user, self.password, self.hosts = user, password, hosts or {}
         self.nonce = os.urandom(16).hex()
         self.heads, self.targets = [], []
@@ -91,4 +97,4 @@ class HttpProxy(Origin):
         with up:
             up.settimeout(None)
             conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            pump_both(conn, up)
+            pump_both(conn, up, self.knows_half)
