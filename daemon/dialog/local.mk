@@ -3,11 +3,13 @@ libdaemon_la_SOURCES += \
 	daemon/dialog/auth/challenge.c daemon/dialog/auth/challenge.h \
 	daemon/dialog/auth/digest.c daemon/dialog/auth/digest.h \
 	daemon/dialog/auth/leak.c daemon/dialog/auth/leak.h \
+	daemon/dialog/auth/mechanism.c daemon/dialog/auth/mechanism.h \
 	daemon/dialog/auth/rounds.c daemon/dialog/auth/rounds.h \
 	daemon/dialog/auth/settings.c \
 	daemon/dialog/dialog.c daemon/dialog/dialog.h \
 	daemon/dialog/http_body.c daemon/dialog/http_body.h \
 	daemon/dialog/http_connect.c daemon/dialog/http_connect.h \
+	daemon/dialog/http_connect_header.c \
 	daemon/dialog/http_head.c daemon/dialog/http_head.h \
 	daemon/dialog/http_refusal.c daemon/dialog/http_refusal.h \
 	daemon/dialog/proxy_header.c daemon/dialog/proxy_header.h \
