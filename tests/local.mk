@@ -13,8 +13,8 @@ SH_LOG_COMPILER = $(LOG_COMPILER)
 AM_TESTS_FD_REDIRECT = 9>&2
 AM_TESTS_ENVIRONMENT = \
 	abs_top_srcdir='$(abs_top_srcdir)'; abs_top_builddir='$(abs_top_builddir)'; \
-	PYTHONPATH='$(abs_top_srcdir)/tests/lib'; PYTHONDONTWRITEBYTECODE=1; \
-	export abs_top_srcdir abs_top_builddir PYTHONPATH PYTHONDONTWRITEBYTECODE;
+	PYTHONPATH='$(abs_top_srcdir)/tests/lib'; PYTHONDONTWRITEBYTECODE=1; CK_DEFAULT_TIMEOUT=60; \
+	export abs_top_srcdir abs_top_builddir PYTHONPATH PYTHONDONTWRITEBYTECODE CK_DEFAULT_TIMEOUT;
 if SANITIZERS
 AM_TESTS_ENVIRONMENT += FDIAL_SLOW=1; export FDIAL_SLOW;
 endif
