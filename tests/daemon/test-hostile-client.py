@@ -250,7 +250,7 @@ class HostileClient(rig.Case):
             (socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack("iII", os.getpid(), rig.UID,
                                                                     os.getgid()))])
         self.assertEqual(s.recv().kind, rig.STATUS_REPLY)
-        self.assertEqual(self.daemon.fd_count(), n_before)
+        self.assertLessEqual(self.daemon.fd_count(), n_before)  # those of sessions before may go meanwhile
         os.close(w)
         self.assertEqual(os.read(r, 1), b"")  # nobody has the other end
         os.close(r)
