@@ -151,6 +151,7 @@ ssize_t message_encode_result(void *buf, size_t size, uint64_t id, const struct 
     put_failure(&w, m);
     if (m->handoff != 0)
         wire_put_u8(&w, ATTR_HANDOFF, m->handoff);
+    put_text(&w, ATTR_HANDOFF_REASON, m->handoff_reason);
     if (m->is_warm)
         wire_put_u8(&w, ATTR_WARM, 1);
     put_address(&w, ATTR_PEER, &m->peer);
@@ -159,6 +160,8 @@ ssize_t message_encode_result(void *buf, size_t size, uint64_t id, const struct 
     if (m->tls_version != 0)
         wire_put_u16(&w, ATTR_TLS_VERSION, m->tls_version);
     put_text(&w, ATTR_TLS_CIPHER, m->tls_cipher);
+    if (m->is_resumed)
+        wire_put_u8(&w, ATTR_TLS_RESUMED, 1);
     for (size_t i = 0; i < m->n_times; i++) {
         uint32_t us = htole32(m->times[i].us);
         uint8_t value[6] = {m->times[i].stage, m->times[i].hop};

@@ -21,7 +21,7 @@
 #define MESSAGE_SUBPROTOCOL_MAX      8     /* WebSocket subprotocols */
 #define MESSAGE_SUBPROTOCOL_NAME_MAX 255   /* bytes of one */
 #define MESSAGE_CHAIN_MAX            10    /* certificates returned, as many as fit */
-#define MESSAGE_DETAIL_MAX           255   /* of an error, bytes */
+#define MESSAGE_DETAIL_MAX           255   /* of an error or a reason, bytes */
 #define MESSAGE_RESPONSE_MAX         16384 /* response head, bytes */
 #define MESSAGE_COUNT_MAX            64    /* connections in one result */
 #define MESSAGE_TIMEOUT_MS_MAX       3600000
@@ -66,6 +66,8 @@ enum wire_attr_type {
     ATTR_RESPONSE = 43,       /* bytes: response head, or what was said in the clear */
     ATTR_RESPONSE_CLEAR = 44, /* u8: 1 when the response is unauthenticated */
     ATTR_TIME = 45,           /* u8 stage · u8 hop · u32 µs, repeated */
+    ATTR_HANDOFF_REASON = 46, /* string, printable: why not the kind that was preferred */
+    ATTR_TLS_RESUMED = 47,    /* u8: 1 when an earlier session was resumed */
     ATTR_END = 48,            /* u8: enum relay_end */
     ATTR_INDEX = 49,          /* u8: which fd of the result, from 0 */
     ATTR_BYTES_SENT = 50,     /* u64: towards the target */
@@ -148,12 +150,14 @@ struct message_result {
     uint32_t sys_errno;
     struct text detail;
     uint8_t handoff;
+    struct text handoff_reason; /* why it is no better one */
     bool is_warm;
     struct sockaddr_storage peer; /* ss_family 0: absent */
     struct sockaddr_storage local;
     struct text alpn;
     uint16_t tls_version;
     struct text tls_cipher;
+    bool is_resumed;
     struct text chain[MESSAGE_CHAIN_MAX];
     size_t n_chain;
     struct text response;

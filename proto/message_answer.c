@@ -131,6 +131,8 @@ static int result_attr(struct walk *w, void *message)
         return walk_text_once(w, 0, MESSAGE_DETAIL_MAX, &m->detail);
     case ATTR_HANDOFF:
         return walk_u8(w, HANDOFF_TCP, HANDOFF_RELAY, &m->handoff);
+    case ATTR_HANDOFF_REASON:
+        return walk_text_once(w, 1, MESSAGE_DETAIL_MAX, &m->handoff_reason);
     case ATTR_WARM:
         return get_bool(w, &m->is_warm);
     case ATTR_PEER:
@@ -143,6 +145,8 @@ static int result_attr(struct walk *w, void *message)
         return walk_u16(w, 0, UINT16_MAX, &m->tls_version);
     case ATTR_TLS_CIPHER:
         return walk_text_once(w, 1, MESSAGE_CIPHER_MAX, &m->tls_cipher);
+    case ATTR_TLS_RESUMED:
+        return get_bool(w, &m->is_resumed);
     case ATTR_CERT:
         return get_certificate(w, m);
     case ATTR_TIME:

@@ -91,6 +91,14 @@ struct tls_params {
     const struct text *alpn; /* offered in this order, and nothing else; copied */
     size_t n_alpn;           /* at most MESSAGE_ALPN_MAX */
     bool is_anonymous;       /* the context's certificate is not shown to the peer */
+    /* Mask of enum tls_kernel_cipher: these are preferred (unless the settings have ciphers of
+     * their own), or with needs_kernel the only ones offered, and the keys can be exported. 0: not
+     * for the kernel. */
+    unsigned kernel_ciphers;
+    bool needs_kernel;
+    /* Under which sessions are kept for resumption, besides what the context knows: all that
+     * decided whom to trust and who we are. n 0: none is kept or resumed. */
+    struct text session_key;
 };
 
 struct tls_session;
@@ -141,10 +149,47 @@ void tls_session_close(struct tls_session *s);
 /* How the session failed; ERROR_NONE when it did not. */
 const struct failure *tls_session_failure(const struct tls_session *s);
 
+/* ---- kernel TLS (linux/tls.h) ---- */
+
+/* What the kernel may know. A set of them is a mask of bits 1 << tls_kernel_cipher. */
+enum tls_kernel_cipher {
+    TLS_KERNEL_12_AES_128_GCM,
+    TLS_KERNEL_12_AES_256_GCM,
+    TLS_KERNEL_12_CHACHA20_POLY1305,
+    TLS_KERNEL_13_AES_128_GCM,
+    TLS_KERNEL_13_AES_256_GCM,
+    TLS_KERNEL_13_CHACHA20_POLY1305,
+    TLS_KERNEL_CIPHERS, /* how many */
+};
+
+#define TLS_KERNEL_INFO_MAX 64 /* bytes of a struct tls12_crypto_info_… */
+
+/* One direction, as setsockopt(SOL_TLS, TLS_TX or TLS_RX) takes it. */
+struct tls_kernel_keys {
+    _Alignas(8) uint8_t info[TLS_KERNEL_INFO_MAX];
+    uint32_t size; /* of info: exactly this many bytes must be passed */
+};
+
+/* Keys of one's own choosing, to try what the kernel can do. */
+void tls_kernel_keys_make_up(struct tls_kernel_keys *ret, enum tls_kernel_cipher cipher);
+/* "tls1.3-aes-128-gcm" and so on, for people and `status`; static. */
+const char *tls_kernel_cipher_name(enum tls_kernel_cipher cipher);
+/* What was negotiated, after TLS_DONE; -EOPNOTSUPP where the kernel knows no such cipher. */
+int tls_session_kernel_cipher(const struct tls_session *s);
+/* The keys of a session made with `kernel_ciphers`, after TLS_DONE, with all its output sent and
+ * nothing read or written since. 0, or -EOPNOTSUPP. Wipe them after use (explicit_bzero). */
+int tls_session_export(const struct tls_session *s, struct tls_kernel_keys *ret_tx,
+                       struct tls_kernel_keys *ret_rx);
+/* Bytes of the input that the session has not used. After TLS_DONE they are what came behind the
+ * handshake. They can be given back: forgotten, as if they had never been fed. */
+size_t tls_session_unread(const struct tls_session *s);
+void tls_session_forget_unread(struct tls_session *s);
+
 struct tls_info {
     uint16_t version;
     const char *cipher;                   /* IANA name, static */
     char alpn[MESSAGE_ALPN_NAME_MAX + 1]; /* "" when none was negotiated */
+    bool is_resumed;
 };
 
 void tls_session_info(const struct tls_session *s, struct tls_info *ret);

@@ -425,7 +425,8 @@ START_TEST(test_result_round_trip)
     un->sun_family = AF_UNIX;
     memset(un->sun_path, 'a', TARGET_UNIX_MAX);
     m.response = (struct text){"HTTP/1.1 101\r\n\r\n", 16};
-    m.is_response_clear = m.is_warm = true;
+    m.is_response_clear = m.is_warm = m.is_resumed = true;
+    m.handoff_reason = text_of("the kernel cannot");
     n = message_encode_result(bytes, sizeof bytes, 77, &m);
     ck_assert_int_gt(n, 0);
     ck_assert_int_eq(wire_read_head(&r, bytes, (size_t)n, &head), 0);
@@ -440,7 +441,9 @@ START_TEST(test_result_round_trip)
     ck_assert_uint_eq(got.n_chain, 1);
     ck_assert_mem_eq(got.chain[0].data, m.chain[0].data, 5);
     ck_assert_uint_eq(got.response.n, 16);
-    ck_assert(got.is_response_clear && got.is_warm);
+    ck_assert(got.is_response_clear && got.is_warm && got.is_resumed);
+    ck_assert_uint_eq(got.handoff_reason.n, m.handoff_reason.n);
+    ck_assert_mem_eq(got.handoff_reason.data, m.handoff_reason.data, m.handoff_reason.n);
 }
 END_TEST
 
