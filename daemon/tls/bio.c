@@ -56,6 +56,7 @@ static int bio_write(BIO *bio, const char *data, int n)
     }
     if (tls_queue_append(&s->pending, data, (size_t)n) < 0)
         return -1;
+    tls_export_watch_output(s, data, (size_t)n);
     return n;
 }
 

@@ -51,6 +51,7 @@ static bool set_options(SSL_CTX *ctx, int min_version)
     SSL_CTX_set_cert_verify_callback(ctx, tls_trust_verify, NULL);
     SSL_CTX_set_verify_depth(ctx, TLS_CHAIN_DEPTH_MAX);
     tls_bio_watch(ctx);
+    tls_export_watch(ctx);
     /* The system's openssl.cnf may ask for more, never for less. */
     if (SSL_CTX_get_security_level(ctx) < SECURITY_LEVEL)
         SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);

@@ -29,6 +29,7 @@ struct tls_session {
     struct text alpn[MESSAGE_ALPN_MAX]; /* what was offered; points into alpn_wire */
     size_t n_alpn;
     uint8_t *alpn_wire;
+    struct tls_export *export; /* what its keys are made of; NULL: nobody gets them */
 
     uint8_t first[TLS_FIRST_MAX]; /* the start of what the peer sent */
     size_t n_first;
@@ -81,6 +82,13 @@ int tls_crls_load(SSL_CTX *ctx, const char *path, struct tls_problem *problem);
 /* ciphers.c: offers what the settings name, and the versions of TLS that these are for. */
 int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
                     struct tls_problem *problem);
+
+/* export.c: a context's sessions may keep what their keys are made of. */
+void tls_export_watch(SSL_CTX *ctx);
+int tls_export_begin(struct tls_session *s, unsigned kernel_ciphers); /* 0 or -ENOMEM */
+void tls_export_watch_output(struct tls_session *s, const void *data, size_t n);
+/* Wipes it; from then on there is no export. May be called again. */
+void tls_export_end(struct tls_session *s);
 
 /* identity.c: the name, SNI and ALPN of a new session. 0, -EINVAL or -ENOMEM. */
 int tls_identity_apply(struct tls_session *s, const struct tls_params *params);

@@ -5,10 +5,12 @@ libdaemon_la_SOURCES += \
 	daemon/tls/ciphers.c \
 	daemon/tls/context.c \
 	daemon/tls/crl.c \
+	daemon/tls/export.c \
 	daemon/tls/fault.c \
 	daemon/tls/hash.c daemon/tls/hash.h \
 	daemon/tls/identity.c \
 	daemon/tls/internal.h \
+	daemon/tls/kernel.c daemon/tls/kernel.h \
 	daemon/tls/memory.c \
 	daemon/tls/ocsp.c \
 	daemon/tls/queue.c daemon/tls/queue.h \

@@ -46,6 +46,8 @@ int tls_session_new(struct tls_session **ret, struct tls_context *context,
         if (params->is_anonymous)
             SSL_certs_clear(s->ssl);
         r = tls_identity_apply(s, params);
+        if (r >= 0)
+            r = tls_export_begin(s, params->kernel_ciphers);
     }
     ERR_clear_error();
     if (r < 0)
@@ -58,6 +60,7 @@ struct tls_session *tls_session_free(struct tls_session *s)
 {
     if (!s)
         return NULL;
+    tls_export_end(s);
     SSL_free(s->ssl);
     X509_free(s->verify_cert);
     sk_X509_pop_free(s->verify_chain, X509_free);
@@ -190,6 +193,7 @@ static ssize_t read_with(struct tls_session *s, read_fn *fn, void *buf, size_t n
         return -EPROTO;
     if (s->is_ended)
         return 0;
+    tls_export_end(s);
     r = fn(s->ssl, buf, n, &n_read);
     if (r == 1)
         s->n_messages = 0;
@@ -241,6 +245,7 @@ ssize_t tls_session_write(struct tls_session *s, const void *buf, size_t n)
         return 0;
     if (queued + n + RECORD_OVERHEAD_MAX > TLS_OUTPUT_MAX)
         return -EAGAIN;
+    tls_export_end(s);
     r = SSL_write_ex(s->ssl, buf, n, &n_written);
     if (r == 1) {
         assert(n_written == n);
@@ -256,6 +261,7 @@ ssize_t tls_session_write(struct tls_session *s, const void *buf, size_t n)
 void tls_session_close(struct tls_session *s)
 {
     assert(s->is_established);
+    tls_export_end(s);
     s->is_closing = true;
     try_to_close(s);
 }

@@ -170,15 +170,17 @@ struct tls_kernel_keys {
     uint32_t size; /* of info: exactly this many bytes must be passed */
 };
 
-/* Keys of one's own choosing, to try what the kernel can do. */
+/* Keys of one's own choosing, always the same, to try what the kernel can do. */
 void tls_kernel_keys_make_up(struct tls_kernel_keys *ret, enum tls_kernel_cipher cipher);
 /* "tls1.3-aes-128-gcm" and so on, for people and `status`; static. */
 const char *tls_kernel_cipher_name(enum tls_kernel_cipher cipher);
 /* What was negotiated, after TLS_DONE; -EOPNOTSUPP where the kernel knows no such cipher. */
 int tls_session_kernel_cipher(const struct tls_session *s);
-/* The keys of a session made with `kernel_ciphers`, after TLS_DONE, with all its output sent and
- * nothing read or written since. 0, or -EOPNOTSUPP. Wipe them after use (explicit_bzero). */
-int tls_session_export(const struct tls_session *s, struct tls_kernel_keys *ret_tx,
+/* The keys of a session that has negotiated one of its `kernel_ciphers`, after TLS_DONE, with all
+ * its output sent. Once only, and not after the session was read from, written to or closed: then,
+ * and with any other cipher, -EOPNOTSUPP. 0, that, or -ENOMEM; the session goes on working. Wipe
+ * the keys after use (explicit_bzero). */
+int tls_session_export(struct tls_session *s, struct tls_kernel_keys *ret_tx,
                        struct tls_kernel_keys *ret_rx);
 /* Bytes of the input that the session has not used. After TLS_DONE they are what came behind the
  * handshake. They can be given back: forgotten, as if they had never been fed. */

@@ -113,6 +113,10 @@ static void init_server(struct pair *p, const struct pair_options *options)
     ck_assert(SSL_CTX_use_PrivateKey(ctx, options->server->chain[0]->key));
     for (size_t i = 1; i < options->server->n_chain; i++)
         ck_assert(SSL_CTX_add1_chain_cert(ctx, options->server->chain[i]->cert));
+    if (options->suites)
+        ck_assert(SSL_CTX_set_ciphersuites(ctx, options->suites));
+    if (options->groups)
+        ck_assert(SSL_CTX_set1_groups_list(ctx, options->groups));
     SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, p);
     SSL_CTX_set_mode(ctx, SSL_MODE_AUTO_RETRY);
     if (options->wants_client_certificate)

@@ -27,6 +27,8 @@ struct pair_options {
     struct tls_params params;        /* of the client; all zero: localhost, no ALPN */
     int version;                     /* the only one of the server; 0: any */
     const char *ciphers;             /* of the server, TLS 1.2 */
+    const char *suites;              /* of the server, TLS 1.3 */
+    const char *groups;              /* of the server; NULL: any */
     const char *alpn;                /* what the server answers, asked or not; NULL: nothing */
     bool wants_client_certificate;
     struct text staple; /* an OCSP response; data NULL: none */

@@ -4,7 +4,9 @@ libtestcerts_la_SOURCES = tests/lib/certs.c tests/lib/certs-matrix.c tests/lib/c
 libtestcerts_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 libtestcerts_la_LIBADD = $(OPENSSL_LIBS)
 
-libtesttls_la_SOURCES = tests/lib/tls-pair.c tests/lib/tls-pair.h
+libtesttls_la_SOURCES = \
+	tests/lib/tls-kernel.c tests/lib/tls-kernel.h \
+	tests/lib/tls-pair.c tests/lib/tls-pair.h
 libtesttls_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
 libtesttls_la_LIBADD = libtestcerts.la $(OPENSSL_LIBS)
 
@@ -17,6 +19,7 @@ check_PROGRAMS += \
 	tests/unit/test-tls-context \
 	tests/unit/test-tls-crl \
 	tests/unit/test-tls-data \
+	tests/unit/test-tls-export \
 	tests/unit/test-tls-messages \
 	tests/unit/test-tls-ocsp \
 	tests/unit/test-tls-trust \
@@ -39,6 +42,9 @@ tests_unit_test_tls_crl_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_data_SOURCES = tests/unit/test-tls-data.c
 tests_unit_test_tls_data_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_data_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_export_SOURCES = tests/unit/test-tls-export.c
+tests_unit_test_tls_export_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_export_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_messages_SOURCES = tests/unit/test-tls-messages.c
 tests_unit_test_tls_messages_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_messages_LDADD = $(TLS_TEST_LIBS)
