@@ -17,6 +17,7 @@
 #include "config.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/heap.h"
+#include "daemon/conn/ktls.h"
 #include "daemon/conn/seal.h"
 #include "daemon/gss/gss.h"
 #include "daemon/metrics_server.h"
@@ -302,6 +303,7 @@ static int run(struct daemon *d)
     block_signals(&signals);
     raise_nofile();
     seal_probe(&d->shared.caps);
+    ktls_probe(&d->shared.caps);
     if (!d->shared.caps.can_seal)
         log_notice("plain sockets cannot be sealed here, they are relayed: %s",
                    d->shared.caps.seal_reason);

@@ -37,6 +37,7 @@ libdaemon_la_SOURCES = \
 	daemon/base/stats.c daemon/base/stats.h \
 	daemon/conn/channel.c daemon/conn/channel.h \
 	daemon/conn/conn.c daemon/conn/conn.h \
+	daemon/conn/ktls.c daemon/conn/ktls.h \
 	daemon/conn/plan.c daemon/conn/plan.h \
 	daemon/conn/plan_format.c \
 	daemon/conn/seal.c daemon/conn/seal.h \
@@ -44,6 +45,7 @@ libdaemon_la_SOURCES = \
 	daemon/conn/step_connect.c \
 	daemon/conn/step_dialog.c daemon/conn/step_dialog.h \
 	daemon/conn/step_dialog_kinds.c \
+	daemon/conn/step_ktls.c \
 	daemon/conn/step_resolve.c \
 	daemon/conn/step_seal.c \
 	daemon/conn/step_tls.c \

@@ -148,6 +148,19 @@ enum stats_key stats_of_relay_end(enum relay_end end)
     return STAT_RELAYS_CLEAN + (end - RELAY_END_CLEAN);
 }
 
+enum stats_key stats_of_handoff(enum handoff kind)
+{
+    switch (kind) {
+    case HANDOFF_TCP:
+        return STAT_CONNECTED_TCP;
+    case HANDOFF_KTLS:
+        return STAT_CONNECTED_KTLS;
+    case HANDOFF_RELAY:
+        break;
+    }
+    return STAT_CONNECTED_RELAY;
+}
+
 const char *stats_key_name(enum stats_key stat)
 {
     static const char *const keys[STAT_COUNT] = {

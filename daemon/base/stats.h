@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "proto/error.h"
+#include "proto/message.h"
 
 /* X(NAME, "key") as `fdial status` prints them */
 #define STAT_LIST(X)                                                                               \
@@ -81,6 +82,7 @@ static inline uint64_t stats_failed(struct stats *stats, enum stage stage, size_
 /* One request has failed like this. */
 void stats_add_failure(struct stats *stats, enum stage stage, enum error_code code);
 enum stats_key stats_of_relay_end(enum relay_end end);
+enum stats_key stats_of_handoff(enum handoff kind);
 
 const char *stats_key_name(enum stats_key stat);
 enum error_code stats_code(size_t index); /* of failed[][index] */

@@ -74,7 +74,22 @@ int channel_fill(struct channel *channel)
     assert(channel->in_size == 0);
     if (allocate(&channel->in) < 0)
         return -ENOMEM;
-    ring_recv(channel->ring, &channel->fill_op, channel->fd, channel->in, CHANNEL_BUFFER, 0);
+    ring_recv(channel->ring, &channel->fill_op, channel->fd, channel->in, CHANNEL_BUFFER,
+              channel->is_exact ? MSG_PEEK : 0);
+    return 0;
+}
+
+int channel_settle(struct channel *channel)
+{
+    struct tls_session *session = channel->layers[0];
+    size_t n = channel->in_size - tls_session_unread(session);
+
+    assert(channel->is_exact && channel->n_layers == 1);
+    channel->in_size = 0;
+    tls_session_forget_unread(session);
+    /* It is there: it was seen, and nobody else reads this socket. */
+    if (n > 0 && recv(channel->fd, channel->in, n, MSG_DONTWAIT) != (ssize_t)n)
+        return -EIO;
     return 0;
 }
 
@@ -109,7 +124,7 @@ static void fill_done(struct op *op, int res, uint32_t flags)
 
         if (channel->n_layers > 0)
             r = feed_layers(channel, channel->in, (size_t)res);
-        else
+        if (channel->n_layers == 0 || channel->is_exact)
             channel->in_size = (size_t)res;
         if (r < 0)
             res = r;
@@ -307,7 +322,7 @@ void channel_get_local(const struct channel *channel, struct sockaddr_storage *r
 
 int channel_take_fd(struct channel *channel)
 {
-    assert(channel_is_idle(channel) && channel->n_layers == 0 && channel->in_size == 0);
+    assert(channel_is_idle(channel) && channel->n_layers <= 1 && channel->in_size == 0);
     return TAKE_FD(channel->fd);
 }
 

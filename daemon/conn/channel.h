@@ -32,11 +32,14 @@ struct channel {
     struct op fill_op;
     struct op flush_op;
     uint8_t *in;     /* CHANNEL_BUFFER bytes as received, from the first fill on */
-    size_t in_size;  /* of them unread; without layers only */
+    size_t in_size;  /* of them unread; without layers, or exact: fed, and still in the socket */
     bool is_looking; /* they are only seen: the socket still has them */
     uint8_t *plain;  /* CHANNEL_BUFFER decrypted bytes, from the first read on; with layers only */
     const uint8_t *sending; /* with layers: output of layer 0, which stays in place until sent */
     size_t sending_size;
+    /* What comes is only looked at until the session says how much of it it has used, so that
+     * nothing behind its handshake leaves the socket. With one layer only. */
+    bool is_exact;
     bool is_tunnel; /* through a proxy, which may take the end of our bytes for the end of all */
 };
 
@@ -51,6 +54,9 @@ struct tls_session *channel_top(const struct channel *channel); /* NULL without 
 
 /* Returns 0 or -ENOMEM; `filled` is called later. Everything read before must have been taken. */
 int channel_fill(struct channel *channel);
+/* For an exact channel, after the session has used what it could: takes that from the socket, and
+ * leaves the rest there. 0 or -errno. */
+int channel_settle(struct channel *channel);
 /* Returns 1 when there is something to send: `flushed` is called later, when all of it is out or it
  * failed; 0 when there is nothing; -ENOMEM, -EPROTO. */
 int channel_flush(struct channel *channel);
@@ -77,7 +83,8 @@ void channel_close_write(struct channel *channel);
 void channel_shutdown_write(struct channel *channel);
 /* Where the kernel says our end of the socket is; ss_family AF_UNSPEC when it does not. */
 void channel_get_local(const struct channel *channel, struct sockaddr_storage *ret);
-/* Takes the socket out of a channel without layers and with nothing pending. */
+/* Takes the socket out of a channel with nothing pending, and without layers or with one whose work
+ * the kernel does now. */
 int channel_take_fd(struct channel *channel);
 
 bool channel_is_flushing(const struct channel *channel);

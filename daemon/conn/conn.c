@@ -17,7 +17,7 @@ _Static_assert(CHANNEL_LAYERS_MAX > PROXY_HOPS_MAX, "TLS to each proxy, and to t
 static const struct step *const steps[] = {
     [STEP_RESOLVE] = &step_resolve, [STEP_CONNECT] = &step_connect,     [STEP_SEAL] = &step_seal,
     [STEP_TLS] = &step_tls,         [STEP_PROXY_HEADER] = &step_dialog, [STEP_PROXY] = &step_dialog,
-    [STEP_STARTTLS] = &step_dialog, [STEP_WEBSOCKET] = &step_dialog,
+    [STEP_STARTTLS] = &step_dialog, [STEP_WEBSOCKET] = &step_dialog,    [STEP_KTLS] = &step_ktls,
 };
 
 enum stage step_stage(enum step_kind kind)
@@ -28,6 +28,7 @@ enum stage step_stage(enum step_kind kind)
     case STEP_CONNECT:
         return STAGE_CONNECT;
     case STEP_SEAL:
+    case STEP_KTLS:
         return STAGE_HANDOFF;
     case STEP_TLS:
         return STAGE_TLS;
@@ -65,6 +66,7 @@ void conn_init(struct conn *conn, const struct conn_env *env, const struct conn_
     conn->params = params;
     conn->fn = fn;
     conn->handoff = params->plan.handoff;
+    conn->handoff_reason = params->plan.reason;
     channel_init(&conn->channel, env->ring);
 }
 
@@ -109,6 +111,8 @@ static void start_again(struct conn *conn)
 {
     channel_deinit(&conn->channel);
     channel_init(&conn->channel, conn->env->ring);
+    conn->handoff = conn->params->plan.handoff;
+    conn->handoff_reason = conn->params->plan.reason;
     conn->step = 0;
     while (conn_step(conn)->kind != STEP_CONNECT)
         conn->step++;
@@ -143,6 +147,39 @@ static void run(struct conn *conn, enum step_result result)
         conn->step_start_us = ring_now_us(conn->env->ring);
         result = current_step(conn)->start(conn);
     }
+}
+
+/* The cipher negotiated, for the reason. */
+static const char *cipher_of(const struct conn *conn)
+{
+    const struct tls_session *session = conn_tls_of_target(conn);
+    struct tls_info info;
+
+    if (!session)
+        return "";
+    tls_session_info(session, &info);
+    return info.cipher;
+}
+
+void conn_explain_handoff(const struct conn *conn, char text[HANDOFF_REASON_MAX + 1])
+{
+    handoff_explain(conn->handoff_reason, conn->env->caps, cipher_of(conn), text);
+}
+
+enum step_result conn_fall_back(struct conn *conn, enum handoff_reason reason, int error)
+{
+    char text[HANDOFF_REASON_MAX + 1];
+
+    conn->handoff_reason = reason;
+    if (conn->params->plan.may_relay) {
+        conn->handoff = HANDOFF_RELAY;
+        return STEP_DONE;
+    }
+    if (!conn->is_ending) {
+        conn_explain_handoff(conn, text);
+        failure_format(&conn->failure, ERROR_HANDOFF_KIND, error, "%s; accept relay too", text);
+    }
+    return STEP_FAIL;
 }
 
 void conn_start(struct conn *conn)
@@ -199,6 +236,7 @@ static void explain_deadline(struct conn *conn, enum step_kind kind)
         break;
     case STEP_PROXY_HEADER:
     case STEP_SEAL:
+    case STEP_KTLS:
         failure_set(&conn->failure, ERROR_DEADLINE, 0);
         break;
     }

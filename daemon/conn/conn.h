@@ -86,6 +86,7 @@ struct conn {
     bool is_ending;
     struct failure failure; /* code ERROR_NONE: connected */
     enum handoff handoff;
+    enum handoff_reason handoff_reason;
     struct channel channel;
     struct address candidates[RESOLVE_ADDRESSES_MAX]; /* permitted, in the order of attempts */
     size_t n_candidates;
@@ -117,6 +118,8 @@ const struct target *conn_first_endpoint(const struct conn *conn);
 void conn_peer(const struct conn *conn, struct sockaddr_storage *ret);
 /* Its TLS session with the target, also while that is being made; NULL: none. */
 struct tls_session *conn_tls_of_target(const struct conn *conn);
+/* Why it is a relay and nothing better; "" where there is nothing to say. */
+void conn_explain_handoff(const struct conn *conn, char text[HANDOFF_REASON_MAX + 1]);
 /* What the peer of a dialog said, for the client; NULL: nothing. */
 const struct dialog *conn_response(const struct conn *conn);
 enum stage step_stage(enum step_kind kind);
@@ -134,7 +137,10 @@ struct step {
     bool (*is_idle)(const struct conn *conn);
 };
 
-extern const struct step step_resolve, step_connect, step_seal, step_tls, step_dialog;
+extern const struct step step_resolve, step_connect, step_seal, step_tls, step_dialog, step_ktls;
+
+/* It becomes a relay, or has to fail where that is not acceptable. */
+enum step_result conn_fall_back(struct conn *conn, enum handoff_reason reason, int error);
 
 const struct plan_step *conn_step(const struct conn *conn);
 /* Where the hop of the current step is; the connect step's, where the socket goes. */

@@ -21,55 +21,14 @@ const struct target *plan_endpoint(const struct plan *plan, const struct target 
     return hop == 0 ? target : &plan_proxy(plan, hop)->endpoint;
 }
 
-/* Whether a connection to it is TLS at any layer, so that its socket alone is worth nothing. */
-static bool is_encrypted(const struct plan *plan, const struct target *target)
+static struct handoff_shape shape_of(const struct plan *plan, const struct target *target)
 {
-    for (unsigned hop = 1; hop <= plan->n_via; hop++) {
-        if (plan_proxy(plan, hop)->tls)
-            return true;
-    }
-    return scheme_is_tls(target->scheme);
-}
+    struct handoff_shape shape = {.is_unix = target->scheme == SCHEME_UNIX,
+                                  .n_tls = scheme_is_tls(target->scheme),
+                                  .is_upgraded = scheme_is_websocket(target->scheme)};
 
-/* Decides the kind. The socket itself may go out when all its layers are plain and it is sealed,
- * needs no seal (a Unix socket cannot be disconnected), or the rule waives it. */
-static bool choose_plain(bool is_unix, const struct route *route, const struct capabilities *caps,
-                         struct plan *plan, bool *ret_is_sealed, struct failure *failure)
-{
-    bool needs_seal = !is_unix && route->rule->seal == SEAL_REQUIRED;
-
-    plan->may_relay = route->handoff & HANDOFF_RELAY;
-    *ret_is_sealed = false;
-    if (route->handoff & HANDOFF_TCP && (!needs_seal || caps->can_seal)) {
-        *ret_is_sealed = needs_seal;
-        plan->handoff = HANDOFF_TCP;
-        return true;
-    }
-    if (plan->may_relay) {
-        plan->handoff = HANDOFF_RELAY;
-        return true;
-    }
-    if (route->handoff & HANDOFF_TCP)
-        failure_format(failure, ERROR_HANDOFF_KIND, 0,
-                       "the socket must be sealed and this kernel cannot (%s); accept relay, or"
-                       " set seal = \"off\" in the rule",
-                       caps->seal_reason);
-    else
-        failure_format(failure, ERROR_HANDOFF_KIND, 0,
-                       "a plain connection is handed over as tcp or relay");
-    return false;
-}
-
-static bool choose_encrypted(const struct target *target, const struct route *route,
-                             struct plan *plan, struct failure *failure)
-{
-    plan->handoff = HANDOFF_RELAY;
-    if (route->handoff & HANDOFF_RELAY)
-        return true;
-    failure_format(failure, ERROR_HANDOFF_KIND, 0, "a %s is handed over as relay",
-                   scheme_is_tls(target->scheme) ? "TLS connection"
-                                                 : "connection through a proxy with TLS");
-    return false;
+    handoff_shape_add_proxies(&shape, plan->via, plan->n_via);
+    return shape;
 }
 
 /* The first socket: to the target, or to the first proxy. */
@@ -119,20 +78,24 @@ bool plan_make(const struct target *target, const struct route *route,
                         .is_anonymous = route->is_reported};
     unsigned first = plan.n_via > 0 ? 1 : 0;
     const struct target *endpoint = plan_endpoint(&plan, target, first);
-    bool is_unix = endpoint->scheme == SCHEME_UNIX, is_sealed = false;
+    struct handoff_shape shape = shape_of(&plan, target);
+    struct handoff_choice choice;
 
-    if (!(is_encrypted(&plan, target)
-              ? choose_encrypted(target, route, &plan, ret_failure)
-              : choose_plain(is_unix, route, caps, &plan, &is_sealed, ret_failure)))
+    if (!handoff_choose(&shape, route, caps, &choice, ret_failure))
         return false;
-    if (!is_unix)
+    plan.handoff = choice.kind;
+    plan.reason = choice.reason;
+    plan.may_relay = choice.may_relay;
+    if (!shape.is_unix)
         plan.source = rule->source;
     /* Before anything is asked of a proxy. A literal is only looked at. */
     if (plan.n_via > 0 && (rule->resolve == RESOLVE_LOCAL || target->host_kind != HOST_NAME))
         add(&plan, STEP_RESOLVE, 0);
-    add_connection(&plan, endpoint, first, is_sealed);
+    add_connection(&plan, endpoint, first, choice.is_sealed);
     add_hops(&plan);
     add_target(&plan, target);
+    if (plan.handoff == HANDOFF_KTLS)
+        add(&plan, STEP_KTLS, 0);
     *ret = plan;
     return true;
 }

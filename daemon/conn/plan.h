@@ -6,12 +6,13 @@
 #include <stdint.h>
 
 #include "daemon/base/failure.h"
+#include "daemon/policy/handoff.h"
 #include "daemon/policy/policy.h"
 #include "proto/target.h"
 
-/* For a target: resolve, header, STARTTLS, TLS, WebSocket; once: connect, seal; for the first hop:
- * resolve; for each: header, TLS, proxy. */
-#define PLAN_STEPS_MAX (8 + 3 * PROXY_HOPS_MAX)
+/* For a target: resolve, header, STARTTLS, TLS, WebSocket, keys; once: connect, seal; for the first
+ * hop: resolve; for each: header, TLS, proxy. */
+#define PLAN_STEPS_MAX (9 + 3 * PROXY_HOPS_MAX)
 #define PLAN_TEXT_MAX  1024 /* as plan_format writes it, with the NUL */
 
 enum step_kind {
@@ -23,6 +24,7 @@ enum step_kind {
     STEP_PROXY,        /* the hop is asked for a connection to the next one */
     STEP_STARTTLS,     /* what is said in the clear before TLS */
     STEP_WEBSOCKET,    /* the upgrade */
+    STEP_KTLS,         /* the TLS layer's keys go to the kernel */
 };
 
 struct plan_step {
@@ -37,15 +39,10 @@ struct plan {
     size_t n_via;                        /* 0: direct */
     const struct send_proxy *send_proxy; /* to the target; of the rule */
     enum handoff handoff;                /* the kind to be handed over, known before the start */
-    bool may_relay;                      /* fall back to a relay where sealing fails */
+    enum handoff_reason reason;          /* where it is a relay: why not a better one */
+    bool may_relay;                      /* fall back to a relay where that fails */
     bool is_anonymous;                   /* nothing is presented that proves who we are */
     const struct source *source; /* of the rule; NULL: the system chooses, or a Unix socket */
-};
-
-/* What this kernel can do, found out at start. */
-struct capabilities {
-    bool can_seal;
-    const char *seal_reason; /* why not, for people; NULL when it can */
 };
 
 /* Returns true with a plan, false with a failure (HANDOFF_KIND). */

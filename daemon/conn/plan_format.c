@@ -88,6 +88,9 @@ static void print_step(struct printer *p, const struct plan *plan, const struct 
     case STEP_WEBSOCKET:
         print(p, "websocket(%s) ", target->path);
         break;
+    case STEP_KTLS:
+        print(p, "ktls ");
+        break;
     }
 }
 

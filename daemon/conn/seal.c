@@ -9,8 +9,7 @@
 
 #include "proto/cleanup.h"
 
-/* A TCP connection over loopback, in this process. Returns 0 or -errno. */
-static int make_pair(int *ret_client, int *ret_server)
+int seal_make_pair(int *ret_client, int *ret_server)
 {
     CLEANUP(fd_closep) int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CLEANUP(fd_closep) int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -30,16 +29,22 @@ static int make_pair(int *ret_client, int *ret_server)
     return 0;
 }
 
+int seal_attach(int fd)
+{
+    return setsockopt(fd, IPPROTO_TCP, TCP_ULP, SEAL_ULP, sizeof SEAL_ULP) < 0 ? -errno : 0;
+}
+
 void seal_probe(struct capabilities *ret)
 {
     CLEANUP(fd_closep) int client = -1;
     CLEANUP(fd_closep) int server = -1;
     const struct sockaddr unspec = {.sa_family = AF_UNSPEC};
 
-    *ret = (struct capabilities){0};
-    if (make_pair(&client, &server) < 0)
+    ret->can_seal = false;
+    ret->seal_reason = NULL;
+    if (seal_make_pair(&client, &server) < 0)
         ret->seal_reason = "no loopback TCP connection to try it on";
-    else if (setsockopt(client, IPPROTO_TCP, TCP_ULP, SEAL_ULP, sizeof SEAL_ULP) < 0)
+    else if (seal_attach(client) < 0)
         ret->seal_reason = "no kernel TLS: load the module tls, it needs CONFIG_TLS";
     else if (connect(client, &unspec, sizeof unspec) == 0 || errno != EOPNOTSUPP)
         ret->seal_reason = "this kernel lets a sealed socket be disconnected";

@@ -5,9 +5,15 @@
 
 #include <stdbool.h>
 
-#include "daemon/conn/plan.h"
+#include "daemon/policy/handoff.h"
 
 #define SEAL_ULP "tls"
 
-/* Tries it on a loopback connection of its own; blocks for as long as that takes. */
+/* Fills in can_seal and seal_reason: tries it on a loopback connection of its own; blocks for as
+ * long as that takes. */
 void seal_probe(struct capabilities *ret);
+
+/* For probes, blocking: 0 or -errno. The pair is a TCP connection over loopback, in this process.
+ */
+int seal_make_pair(int *ret_client, int *ret_server);
+int seal_attach(int fd);

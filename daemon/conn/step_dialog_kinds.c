@@ -233,6 +233,7 @@ static bool init(struct step_dialog *d, const struct conn *conn)
     case STEP_CONNECT:
     case STEP_SEAL:
     case STEP_TLS:
+    case STEP_KTLS:
         break;
     }
     return false;

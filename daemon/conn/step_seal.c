@@ -12,17 +12,7 @@ static void seal_done(struct op *op, int res, uint32_t flags)
     struct conn *conn = container_of(op, struct conn, seal_op);
 
     (void)flags;
-    if (res == 0) {
-        conn_continue(conn, STEP_DONE);
-    } else if (conn->params->plan.may_relay) {
-        conn->handoff = HANDOFF_RELAY;
-        conn_continue(conn, STEP_DONE);
-    } else {
-        if (!conn->is_ending)
-            failure_format(&conn->failure, ERROR_HANDOFF_KIND, -res,
-                           "the socket could not be sealed; accept relay too");
-        conn_continue(conn, STEP_FAIL);
-    }
+    conn_continue(conn, res == 0 ? STEP_DONE : conn_fall_back(conn, HANDOFF_SEAL_FAILED, -res));
 }
 
 static enum step_result start(struct conn *conn)

@@ -86,6 +86,23 @@ static void filled(struct channel *channel, int res)
     conn_continue(conn, STEP_FAIL);
 }
 
+/* What the peer sends behind the handshake is the client's, through the kernel. */
+static bool settle(struct conn *conn)
+{
+    int r;
+
+    if (!conn->channel.is_exact)
+        return true;
+    r = channel_settle(&conn->channel);
+    if (conn->tls.is_finished)
+        conn->channel.is_exact = false;
+    if (r == 0)
+        return true;
+    if (conn->failure.code == ERROR_NONE)
+        fail_io(conn, -r);
+    return false;
+}
+
 static void handshake(struct task *task)
 {
     struct conn *conn = container_of(task, struct conn, tls.task);
@@ -98,7 +115,7 @@ static void handshake(struct task *task)
     case TLS_FAILED: /* the alert has to go out */
         break;
     }
-    conn_continue(conn, flush(conn));
+    conn_continue(conn, settle(conn) ? flush(conn) : STEP_FAIL);
 }
 
 static int new_session(const struct conn *conn, struct tls_session **ret)
@@ -108,6 +125,10 @@ static int new_session(const struct conn *conn, struct tls_session **ret)
                                 .n_alpn = conn->params->n_alpn,
                                 .is_anonymous = conn->params->plan.is_anonymous};
 
+    if (conn->handoff == HANDOFF_KTLS) {
+        params.kernel_ciphers = capabilities_ciphers(conn->env->caps);
+        params.needs_kernel = !conn->params->plan.may_relay;
+    }
     if (conn->params->tls_name || target->host_kind == HOST_NAME) {
         params.name = conn->params->tls_name ? conn->params->tls_name : target->host;
     } else if (target->host_kind == HOST_IPV4) {
@@ -134,6 +155,22 @@ static int new_proxy_session(const struct conn *conn, struct tls_session **ret)
     return tls_session_new(ret, proxy->tls, &params);
 }
 
+static void fail_session(struct conn *conn, int error)
+{
+    switch (error) {
+    case EINVAL:
+        failure_format(&conn->failure, ERROR_BAD_OPTION, 0, "the TLS name or ALPN cannot be");
+        break;
+    case EOPNOTSUPP:
+        failure_format(&conn->failure, ERROR_HANDOFF_KIND, 0,
+                       "this kernel's TLS can do none of the ciphers that the rule allows; accept"
+                       " relay too");
+        break;
+    default: /* errno */
+        fail_io(conn, error);
+    }
+}
+
 static enum step_result start(struct conn *conn)
 {
     struct tls_session *session;
@@ -143,13 +180,11 @@ static enum step_result start(struct conn *conn)
     conn->tls.is_finished = false;
     r = conn_step(conn)->hop > 0 ? new_proxy_session(conn, &session) : new_session(conn, &session);
     if (r < 0) {
-        if (r == -EINVAL)
-            failure_format(&conn->failure, ERROR_BAD_OPTION, 0, "the TLS name or ALPN cannot be");
-        else
-            fail_io(conn, -r);
+        fail_session(conn, -r);
         return STEP_FAIL;
     }
     channel_push_consume_session(&conn->channel, session);
+    conn->channel.is_exact = conn->handoff == HANDOFF_KTLS;
     conn->channel.filled = filled;
     conn->channel.flushed = flushed;
     ring_post(conn->env->ring, &conn->tls.task);

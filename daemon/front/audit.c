@@ -184,16 +184,18 @@ static void add_times(struct log_record *record, const struct conn *conn)
 {
     const struct plan *plan = &conn->params->plan;
     uint32_t us[PROXY_HOPS_MAX + 1][STAGE_HANDOFF + 1] = {0};
+    bool is_written[PROXY_HOPS_MAX + 1][STAGE_HANDOFF + 1] = {0};
 
+    /* A proxy's header and its own protocol are of one stage, so are the seal and the keys. */
     for (size_t i = 0; i < plan->n_steps && i < conn->step; i++)
         us[plan->steps[i].hop][step_stage(plan->steps[i].kind)] += conn->times_us[i];
     for (size_t i = 0; i < plan->n_steps && i < conn->step; i++) {
         enum stage stage = step_stage(plan->steps[i].kind);
         unsigned hop = plan->steps[i].hop;
 
-        /* A proxy's header and its own protocol are of one stage, one behind the other. */
-        if (i == 0 || hop != plan->steps[i - 1].hop || stage != step_stage(plan->steps[i - 1].kind))
+        if (!is_written[hop][stage])
             log_record_add(record, time_keys[hop][stage], "%u", us[hop][stage]);
+        is_written[hop][stage] = true;
     }
 }
 
@@ -289,6 +291,7 @@ void audit_connected(const struct request *request, size_t n)
 {
     struct peer *peer = request->peer;
     const struct conn *conn = request_first_connected(request);
+    char reason[HANDOFF_REASON_MAX + 1];
     struct log_record record;
     const char *target, *address;
 
@@ -300,6 +303,9 @@ void audit_connected(const struct request *request, size_t n)
     add_rule(&record, request->route.rule);
     add_plan(&record, request);
     log_record_add(&record, "handoff", "%s", handoff_name(conn->handoff));
+    conn_explain_handoff(conn, reason);
+    if (reason[0])
+        log_record_add(&record, "handoff_reason", "%s", reason);
     log_record_add(&record, "count", "%zu", n);
     address = add_progress(&record, conn);
     add_time(&record, peer->front, request->start_us);

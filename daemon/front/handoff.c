@@ -118,9 +118,12 @@ static struct asked asked_by(const struct request *request, char text[TARGET_TEX
 }
 
 static void fill_success(struct message_result *result, const struct conn *conn,
-                         struct tls_info *info)
+                         struct tls_info *info, char reason[HANDOFF_REASON_MAX + 1])
 {
     result->handoff = (uint8_t)conn->handoff;
+    conn_explain_handoff(conn, reason);
+    if (reason[0])
+        result->handoff_reason = text_of(reason);
     fill_progress(result, conn);
     /* Of a socket it gets itself the client can ask the kernel. */
     if (conn->handoff == HANDOFF_RELAY)
@@ -150,7 +153,7 @@ static int take_fd(struct request *request, struct conn *conn, int *ret_fd)
     struct front_relay *relay;
     int r;
 
-    if (conn->handoff == HANDOFF_TCP) {
+    if (conn->handoff != HANDOFF_RELAY) {
         *ret_fd = channel_take_fd(&conn->channel);
         return 0;
     }
@@ -220,21 +223,19 @@ static void result_lost(struct request *request, int error)
 static void result_sent(struct outgoing *out, int res)
 {
     struct request *request = out->owner;
-    bool is_relay = !list_is_empty(&request->relays);
 
     if (res < 0) {
         result_lost(request, -res);
         return;
     }
-    stats_add(request->route.rule->stats, is_relay ? STAT_CONNECTED_RELAY : STAT_CONNECTED_TCP,
-              out->n_fds);
+    stats_add(request->route.rule->stats, stats_of_handoff(request->handoff), out->n_fds);
     audit_connected(request, out->n_fds);
     start_relays(request);
     request_free(request);
 }
 
-/* All that are of this kind. Returns 0, or why they are fewer or none. */
-static int take_fds(struct request *request, enum handoff kind, struct outgoing *out)
+/* All that are of the result's kind. Returns 0, or why they are fewer or none. */
+static int take_fds(struct request *request, struct outgoing *out)
 {
     struct untaken *untaken = &request->peer->untaken;
 
@@ -242,7 +243,7 @@ static int take_fds(struct request *request, enum handoff kind, struct outgoing 
         struct conn *conn = &request->conns[i];
         int r;
 
-        if (conn->failure.code != ERROR_NONE || conn->handoff != kind)
+        if (conn->failure.code != ERROR_NONE || conn->handoff != request->handoff)
             continue;
         if (!untaken_add(untaken, 1))
             return -ETOOMANYREFS;
@@ -264,17 +265,19 @@ static struct outgoing *make_result(struct request *request, const struct conn *
     struct front *front = request->peer->front;
     struct message_result result = {0};
     struct outgoing *out;
+    char reason[HANDOFF_REASON_MAX + 1];
     struct tls_info info;
     ssize_t n;
     int r = 0;
 
-    fill_success(&result, first, &info);
+    request->handoff = first->handoff;
+    fill_success(&result, first, &info, reason);
     n = message_encode_result(front->scratch, sizeof front->scratch, request->id, &result);
     free_chain(&result);
     assert(n > 0);
     out = outgoing_new(request->peer, front->scratch, (size_t)n, request->n_conns);
     if (out)
-        r = take_fds(request, first->handoff, out);
+        r = take_fds(request, out);
     if (out && out->n_untaken > 0) {
         out->n_fds = out->n_untaken;
         return out;

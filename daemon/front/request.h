@@ -21,6 +21,7 @@ struct request {
     void *options; /* what texts of params point into */
     size_t options_size;
     enum error_code aborted; /* cancelled, deadline; ERROR_NONE */
+    enum handoff handoff;    /* of the fds in its result */
     bool is_handed_over;     /* the result is on its way */
     unsigned n_running;
     unsigned n_conns;

@@ -100,6 +100,23 @@ static int put_rules(FILE *to, const struct status_source *status)
     return 0;
 }
 
+/* A line for each cipher: in which directions it works. */
+static void put_kernel(FILE *to, const struct capabilities *caps, bool is_ktls_off)
+{
+    static const char *const directions[] = {"no", "tx", "rx", "tx,rx"};
+
+    fprintf(to, "seal=%s\n", caps->can_seal ? "yes" : caps->seal_reason);
+    fprintf(to, "ktls=%s\n",
+            caps->ktls_reason ? caps->ktls_reason
+            : is_ktls_off     ? "switched off in the configuration"
+                              : "yes");
+    for (enum tls_kernel_cipher cipher = 0; cipher < TLS_KERNEL_CIPHERS; cipher++) {
+        unsigned tx = caps->kernel_tx >> cipher & 1, rx = caps->kernel_rx >> cipher & 1;
+
+        fprintf(to, "ktls_%s=%s\n", tls_kernel_cipher_name(cipher), directions[tx | rx << 1]);
+    }
+}
+
 static int render_lines(const struct peer *peer, char **ret_text, size_t *ret_n)
 {
     const struct front *front = peer->front;
@@ -114,7 +131,7 @@ static int render_lines(const struct peer *peer, char **ret_text, size_t *ret_n)
     fprintf(to, "version=%s\n", PACKAGE_VERSION);
     put_number(to, "uptime_seconds", (ring_now_us(front->env.ring) - status->start_us) / US_PER_S);
     put_number(to, "workers", status->n_workers);
-    fprintf(to, "seal=%s\n", front->env.caps->can_seal ? "yes" : front->env.caps->seal_reason);
+    put_kernel(to, front->env.caps, !front->config->ktls);
     fprintf(to, "ring_setsockopt=%s\n", features->has_setsockopt ? "yes" : "no");
     put_number(to, "ring_entries", features->entries);
     if (report_may_tell_all(peer)) {

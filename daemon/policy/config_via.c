@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/policy/handoff.h"
 #include "daemon/policy/no_proxy.h"
 #include "proto/cleanup.h"
 #include "proto/message.h"
@@ -212,45 +213,35 @@ static int check_via(const struct section *section, const struct rule *rule, cha
     return check_source(config_find_value(section, KEY_SOURCE), rule, error);
 }
 
-/* In which ways a connection with so many TLS layers may be handed over. */
-static unsigned handoffs_of(unsigned n_layers)
-{
-    if (n_layers == 0)
-        return HANDOFF_TCP | HANDOFF_RELAY;
-    return n_layers == 1 ? HANDOFF_KTLS | HANDOFF_RELAY : HANDOFF_RELAY;
-}
-
-/* Kernel TLS is for TCP sockets, and the first hop is the socket. */
-static unsigned handoffs_through_proxies(const struct rule *rule, unsigned n_layers)
-{
-    unsigned mask;
-
-    for (size_t i = 0; i < rule->n_via; i++)
-        n_layers += rule->via[i]->tls != NULL;
-    mask = handoffs_of(n_layers);
-    return rule->via[0]->endpoint.scheme == SCHEME_UNIX ? mask & ~(unsigned)HANDOFF_KTLS : mask;
-}
-
 static unsigned possible_handoffs(const struct rule *rule, const struct pattern *pattern)
 {
-    bool is_unix = !pattern->is_any_scheme && pattern->scheme == SCHEME_UNIX;
+    bool is_any = pattern->is_any_scheme;
+    bool is_unix = !is_any && pattern->scheme == SCHEME_UNIX;
     bool may_be_direct = rule->n_via == 0 || rule->n_no_proxy > 0 || is_unix;
     bool may_be_proxied = rule->n_via > 0 && !is_unix;
     unsigned mask = 0;
 
-    for (unsigned n_layers = 0; n_layers <= 1; n_layers++) {
-        if (!pattern->is_any_scheme && scheme_is_tls(pattern->scheme) != (n_layers == 1))
+    for (unsigned n_tls = 0; n_tls <= 1; n_tls++) {
+        struct handoff_shape shape = {.is_unix = is_unix,
+                                      .n_tls = n_tls,
+                                      .is_upgraded =
+                                          !is_any && scheme_is_websocket(pattern->scheme)};
+
+        if (!is_any && scheme_is_tls(pattern->scheme) != (n_tls == 1))
             continue;
         if (may_be_direct)
-            mask |= handoffs_of(n_layers);
-        if (may_be_proxied)
-            mask |= handoffs_through_proxies(rule, n_layers);
+            mask |= handoff_possible(&shape);
+        if (may_be_proxied) {
+            handoff_shape_add_proxies(&shape, rule->via, rule->n_via);
+            mask |= handoff_possible(&shape);
+        }
     }
     return mask;
 }
 
 /* What a rule that reports lets through need not be in its `allow`. */
-static int check_handoff(const struct section *section, const struct rule *rule, char *error)
+static int check_handoff(const struct section *section, const struct config *config,
+                         const struct rule *rule, char *error)
 {
     unsigned mask = 0;
 
@@ -258,11 +249,17 @@ static int check_handoff(const struct section *section, const struct rule *rule,
         return 0;
     for (size_t i = 0; i < rule->n_allow; i++)
         mask |= possible_handoffs(rule, &rule->allow[i]);
-    if (mask & rule->handoff)
+    mask &= rule->handoff;
+    if (mask == HANDOFF_KTLS && !config->ktls)
+        return config_refuse(error, &config_find_value(section, KEY_HANDOFF)->place,
+                             "what this rule allows could only be handed over as ktls, which "
+                             "'ktls = false' switches off; add relay");
+    if (mask)
         return 0;
     return config_refuse(error, &config_find_value(section, KEY_HANDOFF)->place,
                          "nothing that this rule allows can be handed over so: plain connections "
-                         "are as tcp or relay, TLS as ktls or relay, TLS inside TLS as relay");
+                         "are as tcp or relay, TLS as ktls or relay; TLS inside TLS, TLS to a "
+                         "proxy, and WebSocket over TLS as relay");
 }
 
 int config_build_via(const struct section *section, const struct config *config, struct rule *rule,
@@ -281,5 +278,5 @@ int config_build_via(const struct section *section, const struct config *config,
         r = rule->n_via > 0 ? check_via(section, rule, error) : check_without_via(section, error);
     if (r == 0)
         r = check_send_proxy(section, rule, error);
-    return r == 0 ? check_handoff(section, rule, error) : r;
+    return r == 0 ? check_handoff(section, config, rule, error) : r;
 }

@@ -14,6 +14,7 @@ libdaemon_la_SOURCES += \
 	daemon/policy/config_value.c \
 	daemon/policy/credential.c daemon/policy/credential.h \
 	daemon/policy/config_via.c \
+	daemon/policy/handoff.c daemon/policy/handoff.h \
 	daemon/policy/narrowing.c daemon/policy/narrowing.h \
 	daemon/policy/no_proxy.c daemon/policy/no_proxy.h \
 	daemon/policy/pattern.c daemon/policy/pattern.h \

@@ -104,29 +104,35 @@ bool rule_is_direct(const struct rule *rule, const struct target *target)
     return false;
 }
 
-static bool give_route(const struct rule *rule, unsigned handoff, bool is_reported,
-                       struct route *ret_route, struct failure *ret_failure)
+static bool give_route(const struct config *config, const struct rule *rule, unsigned accepted,
+                       bool is_reported, struct route *ret_route, struct failure *ret_failure)
 {
-    handoff &= rule->handoff;
+    unsigned handoff = accepted & rule->handoff;
+
     if (handoff == 0) {
         failure_format(ret_failure, ERROR_HANDOFF_KIND, 0,
                        "the client accepts no kind of hand-over that rule '%s' allows", rule->name);
         ret_failure->rule = rule;
         return false;
     }
-    *ret_route = (struct route){.rule = rule, .handoff = handoff, .is_reported = is_reported};
+    *ret_route = (struct route){.rule = rule,
+                                .accepted = accepted,
+                                .handoff = handoff,
+                                .is_ktls_off = !config->ktls,
+                                .is_reported = is_reported};
     return true;
 }
 
 /* The rule allows the target. named: NULL, or the target under its TLS name. */
-static bool decide_by(const struct rule *rule, const struct target *named, unsigned handoff,
-                      struct route *ret_route, struct failure *ret_failure)
+static bool decide_by(const struct config *config, const struct rule *rule,
+                      const struct target *named, unsigned accepted, struct route *ret_route,
+                      struct failure *ret_failure)
 {
     bool is_reported = named && !is_allowed(rule, named);
 
     if (is_reported && rule->mode != MODE_REPORT)
         return deny(ret_failure, rule, "allows the target, but not this TLS name");
-    return give_route(rule, handoff, is_reported, ret_route, ret_failure);
+    return give_route(config, rule, accepted, is_reported, ret_route, ret_failure);
 }
 
 bool policy_decide(const struct config *config, const struct identity *identity,
@@ -158,10 +164,10 @@ bool policy_decide(const struct config *config, const struct identity *identity,
                 reporting = rule;
             continue;
         }
-        return decide_by(rule, tls_name ? &named : NULL, handoff, ret_route, ret_failure);
+        return decide_by(config, rule, tls_name ? &named : NULL, handoff, ret_route, ret_failure);
     }
     if (reporting && target->host_kind != HOST_PATH)
-        return give_route(reporting, handoff, true, ret_route, ret_failure);
+        return give_route(config, reporting, handoff, true, ret_route, ret_failure);
     return deny(ret_failure, NULL,
                 has_rule ? "no rule allows this target to this client"
                          : "no rule is for this client on this socket");

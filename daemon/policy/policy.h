@@ -29,7 +29,9 @@ struct identity {
 /* What the decided rule makes of the request; valid as long as the config is. */
 struct route {
     const struct rule *rule;
-    unsigned handoff; /* mask: the client's and the rule's */
+    unsigned accepted; /* mask: the client's */
+    unsigned handoff;  /* of these, the rule's */
+    bool is_ktls_off;  /* by the configuration */
     /* Let through by `mode = report` alone: nothing that proves who we are (credentials, client
      * certificates) may be presented. */
     bool is_reported;

@@ -28,6 +28,7 @@ script_tests += \
 	tests/daemon/test-seal.py \
 	tests/daemon/test-socks4.py \
 	tests/daemon/test-starttls.py \
+	tests/daemon/test-handoff.py \
 	tests/daemon/test-status.py \
 	tests/daemon/test-websocket.py
 

@@ -15,6 +15,10 @@ tests_unit_test_message_LDADD = libproto.la $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test-plan tests/unit/test-faults
 tests_unit_test_plan_SOURCES = tests/unit/test-plan.c
 tests_unit_test_plan_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+check_PROGRAMS += tests/unit/test-handoff
+tests_unit_test_handoff_SOURCES = tests/unit/test-handoff.c
+tests_unit_test_handoff_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_handoff_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
 tests_unit_test_plan_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
 
 tests_unit_test_faults_SOURCES = tests/unit/test-faults.c

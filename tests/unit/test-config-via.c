@@ -171,7 +171,7 @@ END_TEST
 #define RULE(body) RULE_OF("\"tcp://h:1\"", body)
 #define HANDOFF                                                                                    \
     "12: nothing that this rule allows can be handed over so: plain connections are as tcp or "    \
-    "relay, TLS as ktls or relay, TLS inside TLS as relay"
+    "relay, TLS as ktls or relay; TLS inside TLS, TLS to a proxy, and WebSocket over TLS as relay"
 
 static const struct {
     const char *text;
@@ -268,11 +268,21 @@ static const struct {
     {RULE_OF("\"*://h:1\"", "handoff = tcp"), NULL},
     {RULE_OF("\"tcp://h:1\"", "handoff = tcp\nvia = { https }"), HANDOFF},
     {RULE_OF("\"tcp://h:1\"", "handoff = tcp\nvia = { https }\nno-proxy = h"), NULL},
-    {RULE_OF("\"tcp://h:1\"", "handoff = ktls\nvia = { socks5, https }"), NULL},
+    {RULE_OF("\"tcp://h:1\"", "handoff = ktls\nvia = { socks5, https }"), HANDOFF},
+    {RULE_OF("\"wss://h\"", "handoff = ktls"), HANDOFF},
+    {RULE_OF("\"wss://h\"", "handoff = { ktls, relay }"), NULL},
+    {RULE_OF("\"ws://h\"", "handoff = tcp"), NULL},
     {RULE_OF("\"tcp://h:1\"", "handoff = ktls\nvia = { https, https2 }"), HANDOFF},
     {RULE_OF("\"https://h\"", "handoff = ktls\nvia = { https }"), HANDOFF},
     {RULE_OF("\"https://h\"", "handoff = ktls\nvia = { https }\nno-proxy = h"), NULL},
     {RULE_OF("\"https://h\"", "handoff = ktls\nvia = { http }"), NULL},
+    {RULE_OF("\"https://h\"", "handoff = ktls") "ktls = false\n",
+     "12: what this rule allows could only be handed over as ktls, which 'ktls = false' switches "
+     "off; add relay"},
+    {RULE_OF("\"https://h\"", "handoff = { tcp, ktls }") "ktls = false\n",
+     "12: what this rule allows could only be handed over as ktls, which 'ktls = false' switches "
+     "off; add relay"},
+    {RULE_OF("\"https://h\"", "handoff = { relay, ktls }") "ktls = false\n", NULL},
     {RULE_OF("\"https://h\"", "handoff = ktls\nvia = { unix }"), HANDOFF},
     {RULE_OF("\"tcp://h:1\"", "handoff = tcp\nvia = { unix }"), NULL},
     {RULE_OF("\"https://h\"", "handoff = relay\nvia = { https }"), NULL},

@@ -6,8 +6,14 @@
 #include "proto/cleanup.h"
 #include "tests/lib/suite.h"
 
-static const struct capabilities sealing = {.can_seal = true};
-static const struct capabilities plain = {.seal_reason = "no kernel TLS"};
+#define CIPHERS (1U << TLS_KERNEL_13_AES_128_GCM)
+
+static const struct capabilities whole = {
+    .can_seal = true, .kernel_tx = CIPHERS, .kernel_rx = CIPHERS};
+static const struct capabilities sealing = {
+    .can_seal = true, .kernel_tx = CIPHERS, .ktls_reason = "no ciphers"};
+static const struct capabilities plain = {.seal_reason = "no kernel TLS",
+                                          .ktls_reason = "no kernel TLS"};
 
 static const struct row {
     const char *target;
@@ -43,6 +49,21 @@ static const struct row {
     {"imap+starttls://h", HANDOFF_ALL, SEAL_OFF, &sealing,
      "resolve(h) connect(143) imap+starttls tls(h) handoff(relay)"},
     {"imap+starttls://h", HANDOFF_TCP, SEAL_OFF, &sealing, "!HANDOFF_KIND"},
+    {"https://h", HANDOFF_ALL, SEAL_REQUIRED, &whole,
+     "resolve(h) connect(443) seal tls(h) ktls handoff(ktls)"},
+    {"https://h", HANDOFF_KTLS, SEAL_OFF, &whole,
+     "resolve(h) connect(443) seal tls(h) ktls handoff(ktls)"},
+    {"https://h", HANDOFF_TCP | HANDOFF_RELAY, SEAL_REQUIRED, &whole,
+     "resolve(h) connect(443) tls(h) handoff(relay)"},
+    {"https://h", HANDOFF_KTLS, SEAL_REQUIRED, &plain, "!HANDOFF_KIND"},
+    {"tcp://h:22", HANDOFF_KTLS | HANDOFF_RELAY, SEAL_REQUIRED, &whole,
+     "resolve(h) connect(22) handoff(relay)"},
+    {"imap+starttls://h", HANDOFF_ALL, SEAL_OFF, &whole,
+     "resolve(h) connect(143) seal imap+starttls tls(h) ktls handoff(ktls)"},
+    {"wss://h", HANDOFF_ALL, SEAL_OFF, &whole,
+     "resolve(h) connect(443) tls(h) websocket(/) handoff(relay)"},
+    {"wss://h", HANDOFF_KTLS, SEAL_OFF, &whole, "!HANDOFF_KIND"},
+    {"unix:/run/x", HANDOFF_ALL, SEAL_REQUIRED, &whole, "connect(/run/x) handoff(tcp)"},
 };
 
 static struct proxy http = {.name = (char *)(uintptr_t) "corp", .kind = PROXY_HTTP};
@@ -89,7 +110,7 @@ static const struct chain_row {
      RESOLVE_LOCAL,
      0,
      HANDOFF_ALL,
-     "resolve(h) address(192.0.2.9) connect(1080) socks4(old) tls(h) handoff(relay)"},
+     "resolve(h) address(192.0.2.9) connect(1080) seal socks4(old) tls(h) ktls handoff(ktls)"},
     {"https://h",
      {&https},
      RESOLVE_PROXY,
@@ -103,6 +124,13 @@ static const struct chain_row {
      HANDOFF_ALL,
      "resolve(p) connect(3128) tls(s.example) http-connect(safe) handoff(relay)"},
     {"tcp://h:22", {&https}, RESOLVE_PROXY, 0, HANDOFF_TCP, "!HANDOFF_KIND"},
+    {"tcp://h:22", {&https}, RESOLVE_PROXY, 0, HANDOFF_KTLS, "!HANDOFF_KIND"},
+    {"https://h",
+     {&local},
+     RESOLVE_PROXY,
+     0,
+     HANDOFF_ALL,
+     "connect(/run/p) socks5(local) tls(h) handoff(relay)"},
     {"wss://h/x",
      {&http, &socks5, &https, &socks4a},
      RESOLVE_PROXY,
@@ -133,7 +161,7 @@ static const struct chain_row {
      RESOLVE_LOCAL,
      PROXY_HEADER_V2,
      HANDOFF_ALL,
-     "resolve(h) connect(25) proxy-header(h) smtp+starttls tls(h) handoff(relay)"},
+     "resolve(h) connect(25) seal proxy-header(h) smtp+starttls tls(h) ktls handoff(ktls)"},
     {"tcp://direct.example:22",
      {&http},
      RESOLVE_LOCAL,
@@ -159,7 +187,7 @@ START_TEST(test_chain)
 {
     const struct chain_row *row = &chain_rows[_i];
     struct rule rule = {.resolve = row->resolve, .send_proxy.version = row->header};
-    struct route route = {.rule = &rule, .handoff = row->handoff};
+    struct route route = {.rule = &rule, .accepted = row->handoff, .handoff = row->handoff};
     struct pattern direct;
     char text[PLAN_TEXT_MAX];
     struct failure failure;
@@ -181,7 +209,7 @@ START_TEST(test_chain)
     for (; rule.n_via < PROXY_HOPS_MAX && row->via[rule.n_via]; rule.n_via++)
         rule.via[rule.n_via] = row->via[rule.n_via];
     ck_assert_int_eq(target_parse(row->target, strlen(row->target), &target, &error), 0);
-    if (plan_make(&target, &route, &sealing, &plan, &failure)) {
+    if (plan_make(&target, &route, &whole, &plan, &failure)) {
         plan_format(&plan, &target, NULL, text);
         ck_assert_str_eq(text, row->plan);
     } else {
@@ -196,7 +224,7 @@ START_TEST(test_plan)
 {
     const struct row *row = &rows[_i];
     struct rule rule = {.name = (char *)(uintptr_t) "r", .seal = row->seal};
-    struct route route = {.rule = &rule, .handoff = row->handoff};
+    struct route route = {.rule = &rule, .accepted = row->handoff, .handoff = row->handoff};
     char text[PLAN_TEXT_MAX];
     struct failure failure;
     struct target target;
@@ -237,7 +265,7 @@ START_TEST(test_source)
     for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
         struct source source = sources[i].source;
         struct rule rule = {.source = &source};
-        struct route route = {.rule = &rule, .handoff = HANDOFF_ALL};
+        struct route route = {.rule = &rule, .accepted = HANDOFF_ALL, .handoff = HANDOFF_ALL};
         char text[PLAN_TEXT_MAX];
         struct failure failure;
         struct target target;
@@ -256,7 +284,7 @@ END_TEST
 START_TEST(test_long_names_are_cut_in_the_line)
 {
     struct rule rule = {.seal = SEAL_OFF};
-    struct route route = {.rule = &rule, .handoff = HANDOFF_ALL};
+    struct route route = {.rule = &rule, .accepted = HANDOFF_ALL, .handoff = HANDOFF_ALL};
     struct target target = {.scheme = SCHEME_UNIX, .host_kind = HOST_PATH};
     char text[PLAN_TEXT_MAX];
     struct failure failure;
