@@ -17,7 +17,7 @@ check-vm: $(vm_programs)
 		TESTS=tests/vm/vm.py TEST_SUITE_LOG=tests/vm/suite.log
 .PHONY: check-vm
 
-EXTRA_DIST += tests/vm/vm.py tests/vm/machine.py tests/vm/init.sh \
+EXTRA_DIST += tests/vm/vm.py tests/vm/machine.py tests/vm/kernels.py tests/vm/init.sh \
 	tests/vm/guest/tap.sh tests/vm/guest/10-seal.sh tests/vm/guest/20-daemon.sh \
 	tests/vm/guest/30-no-seal.sh tests/vm/guest/40-identity.sh
 clean-local: clean-vm

@@ -1,106 +1,20 @@
 """A virtual machine for what the build machine's kernel may lack: Debian's kernel with kernel TLS.
 
-No root, no disk image: the kernel package is fetched once (apt checks its signature) and unpacked, and
-an initramfs is put together from a static busybox, the modules, the programs under test with their
-libraries, and the guest scripts. The machine runs emulated (TCG), so it is slow and needs nothing.
+No root, no disk image: an initramfs is put together from a static busybox, the modules, the programs
+under test with their libraries, and the guest scripts. The machine runs emulated (TCG), so it is slow
+and needs nothing; its processor has all that can be emulated, AES instructions too.
 
 The guest's /init runs the scripts one after the other and writes their TAP to the second serial port;
 the first one is the console. See init.sh.
 """
-import lzma
 import os
-import re
 import shutil
 import stat
 import subprocess
 
 from guests import Unavailable, end_with_parent, libraries, need_commands
 
-KERNEL_META_PACKAGE = "linux-image-amd64"
 MEMORY_MIB = 512
-
-
-# ---- the kernel ----
-
-class Kernel:
-    def __init__(self, directory):
-        self.directory = directory
-        self.image = self._only("boot", r"vmlinuz-.*")
-        release = os.path.basename(self.image).removeprefix("vmlinuz-")
-        for top in ("lib/modules", "usr/lib/modules"):
-            self.modules = os.path.join(directory, top, release)
-            if os.path.isdir(self.modules):
-                break
-        self.release = release
-
-    def _only(self, folder, pattern):
-        folder = os.path.join(self.directory, folder)
-        return next(os.path.join(folder, n) for n in sorted(os.listdir(folder))
-                    if re.fullmatch(pattern, n))
-
-    def module(self, name):
-        """The module's content, and the names of those that it needs."""
-        wanted = re.compile(re.escape(name).replace("_", "[-_]") + r"\.ko(\.xz)?")
-        for folder, _, files in os.walk(self.modules):
-            for file in filter(wanted.fullmatch, files):
-                with open(os.path.join(folder, file), "rb") as f:
-                    data = f.read()
-                if file.endswith(".xz"):
-                    data = lzma.decompress(data)
-                depends = re.search(rb"\0depends=([^\0]*)\0", data)[1].decode()
-                return data, [d for d in depends.split(",") if d]
-        raise FileNotFoundError(f"{name}.ko of {self.release}")
-
-    def modules_in_order(self, names):
-        """{name: content}, each behind those that it needs."""
-        found = {}
-
-        def add(name):
-            if name not in found:
-                data, needs = self.module(name)
-                for other in needs:
-                    add(other)
-                found[name] = data
-
-        for name in names:
-            add(name)
-        return found
-
-
-def kernel_package():
-    need_commands("apt-cache", "apt-get", "dpkg-deb")
-    if os.uname().machine != "x86_64":
-        raise Unavailable(f"the kernel package is for x86_64, this is {os.uname().machine}")
-    out = subprocess.run(["apt-cache", "depends", KERNEL_META_PACKAGE], text=True, check=False,
-                         capture_output=True).stdout
-    names = re.findall(r"Depends: (linux-image-\S+)", out)
-    if not names:
-        raise Unavailable(f"apt knows no {KERNEL_META_PACKAGE} here (it is Debian's)")
-    return names[0]
-
-
-def fetch_kernel(cache):
-    """Unpacked below `cache`; fetched when it is not there."""
-    os.makedirs(cache, exist_ok=True)
-    have = sorted(n for n in os.listdir(cache) if n.startswith("linux-image-") and "." in n
-                  and not n.endswith((".deb", ".part")))
-    if have:
-        return Kernel(os.path.join(cache, have[-1]))
-    package = kernel_package()
-    part = os.path.join(cache, package + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    os.makedirs(part)
-    print(f"# fetching {package}", flush=True)
-    done = subprocess.run(["apt-get", "-q", "download", package], cwd=part, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        raise Unavailable(f"apt-get download {package} failed: {done.stdout.strip()[-300:]}")
-    deb = next(n for n in os.listdir(part) if n.endswith(".deb"))
-    subprocess.run(["dpkg-deb", "-x", deb, "."], cwd=part, check=True)
-    os.unlink(os.path.join(part, deb))
-    final = os.path.join(cache, package)
-    os.rename(part, final)
-    return Kernel(final)
 
 
 # ---- the initramfs ----
@@ -158,8 +72,8 @@ def libtool_program(path):
 
 def build_initramfs(path, kernel, *, init, modules, programs, tools, files, scripts):
     """programs: paths, found in the guest's /fdial/bin; tools: names of commands of this machine, in
-    /fdial/tools; files: paths, kept, left out where this machine lacks them; scripts: paths, found in
-    /fdial/guest and run in the order of their names."""
+    /fdial/tools; files: {name in the guest: path here}; scripts: paths, found in /fdial/guest and run in
+    the order of their names."""
     need_commands("busybox", "ldd", *tools)
     busybox = shutil.which("busybox")
     if subprocess.run(["ldd", busybox], capture_output=True, check=False).returncode == 0:
@@ -187,8 +101,8 @@ def build_initramfs(path, kernel, *, init, modules, programs, tools, files, scri
     home = os.path.dirname(needed["libc.so.6"]) if "libc.so.6" in needed else "/lib"
     for name, source in needed.items():
         image.copy(name if name.startswith("/") else os.path.join(home, name), source, 0o755)
-    for file in filter(os.path.exists, files):
-        image.copy(file, file)
+    for name, source in files.items():
+        image.copy(name, source)
     for script in scripts:
         image.copy("fdial/guest/" + os.path.basename(script), script)
     image.close()
@@ -196,27 +110,41 @@ def build_initramfs(path, kernel, *, init, modules, programs, tools, files, scri
 
 # ---- running ----
 
-def run(directory, kernel, initramfs, limit_s):
-    """Runs the machine to its end, or to its limit. Returns (finished, TAP, console)."""
-    need_commands("qemu-system-x86_64")
-    console, tap = (os.path.join(directory, n) for n in ("console", "tap"))
-    machine = subprocess.Popen(
-        ["qemu-system-x86_64", "-accel", "tcg", "-m", str(MEMORY_MIB), "-display", "none",
-         "-monitor", "none", "-nodefaults", "-no-reboot", "-kernel", kernel.image,
-         "-initrd", initramfs, "-append", "console=ttyS0 quiet panic=-1",
-         "-serial", f"file:{console}", "-serial", f"file:{tap}"],
-        stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
-    try:
-        is_finished = machine.wait(limit_s) == 0
-    except subprocess.TimeoutExpired:
-        is_finished = False
-    finally:
-        if machine.poll() is None:
-            machine.kill()
-            machine.wait()
+class Machine:
+    """Runs from its making on. Its console and the TAP of its scripts are files below `directory`."""
 
-    def read(path):
-        with open(path, encoding="utf-8", errors="replace") as f:
-            return f.read().replace("\r", "")
+    def __init__(self, directory, kernel, initramfs):
+        need_commands("qemu-system-x86_64")
+        self.console_path, self.tap_path = (os.path.join(directory, n) for n in ("console", "tap"))
+        self.process = subprocess.Popen(
+            ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", str(MEMORY_MIB),
+             "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot",
+             "-kernel", kernel.image, "-initrd", initramfs,
+             "-append", "console=ttyS0 quiet panic=-1",
+             "-serial", f"file:{self.console_path}", "-serial", f"file:{self.tap_path}"],
+            stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
 
-    return is_finished, read(tap), read(console)
+    def wait(self, limit_s):
+        """Waits for its end, or ends it. Returns whether it came to its end by itself."""
+        try:
+            return self.process.wait(limit_s) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            self.kill()
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def tap(self):
+        return read_serial(self.tap_path)
+
+    def console(self):
+        return read_serial(self.console_path)
+
+
+def read_serial(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read().replace("\r", "")

@@ -1,4 +1,4 @@
-# Whose a session is on this kernel, which is older than SO_PEERPIDFD.
+# Whose a session is; SO_PEERPIDFD came with 6.5.
 # shellcheck source=tests/vm/guest/tap.sh
 . /fdial/guest/tap.sh
 plan 2
