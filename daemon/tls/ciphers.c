@@ -1,4 +1,7 @@
-/* The ciphers that a section names. A name is that of one cipher, never an expression of OpenSSL's,
+/* What is offered: of a context, the ciphers that a section names; of a session, what the kernel
+ * can go on with (at the end of this file).
+ *
+ * A name is that of one cipher, never an expression of OpenSSL's,
  * which could mean anything ("ALL", "@SECLEVEL=0"). What is not named is not offered: where no name
  * is for TLS 1.3, neither is TLS 1.3, and likewise for TLS 1.2.
  *
@@ -135,5 +138,104 @@ int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
         return tls_problem_set(problem, TLS_SETTING_CIPHERS, -EINVAL,
                                "none of the ciphers is for TLS 1.3, the least that is accepted; "
                                "add one like TLS_AES_128_GCM_SHA256");
+    c->has_ciphers = true;
     return apply(c, &lists) ? 0 : -EINVAL;
+}
+
+int tls_cipher_to_kernel(const SSL_CIPHER *cipher)
+{
+    switch (SSL_CIPHER_get_cipher_nid(cipher)) {
+    case NID_aes_128_gcm:
+        return is_suite(cipher) ? TLS_KERNEL_13_AES_128_GCM : TLS_KERNEL_12_AES_128_GCM;
+    case NID_aes_256_gcm:
+        return is_suite(cipher) ? TLS_KERNEL_13_AES_256_GCM : TLS_KERNEL_12_AES_256_GCM;
+    case NID_chacha20_poly1305:
+        return is_suite(cipher) ? TLS_KERNEL_13_CHACHA20_POLY1305 : TLS_KERNEL_12_CHACHA20_POLY1305;
+    default: /* OpenSSL's numbers */
+        return -EOPNOTSUPP;
+    }
+}
+
+/* Of one version, of what a session offers. */
+struct offer {
+    size_t n; /* ciphers at all */
+    size_t n_in_kernel;
+    bool is_sorted; /* what is in the kernel comes first */
+};
+
+static bool is_in_kernel(const SSL_CIPHER *cipher, unsigned kernel_ciphers)
+{
+    int kernel_cipher = tls_cipher_to_kernel(cipher);
+
+    return kernel_cipher >= 0 && kernel_ciphers & 1U << kernel_cipher;
+}
+
+static struct offer look_at(const SSL *ssl, bool is_13, unsigned kernel_ciphers)
+{
+    const STACK_OF(SSL_CIPHER) *ciphers = SSL_get_ciphers(ssl);
+    struct offer offer = {.is_sorted = true};
+
+    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(ciphers, i);
+
+        if (is_suite(cipher) != is_13)
+            continue;
+        if (is_in_kernel(cipher, kernel_ciphers)) {
+            offer.is_sorted &= offer.n == offer.n_in_kernel;
+            offer.n_in_kernel++;
+        }
+        offer.n++;
+    }
+    return offer;
+}
+
+static void append_those(char *list, const SSL *ssl, bool is_13, unsigned kernel_ciphers,
+                         bool are_in_kernel)
+{
+    const STACK_OF(SSL_CIPHER) *ciphers = SSL_get_ciphers(ssl);
+
+    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(ciphers, i);
+
+        if (is_suite(cipher) == is_13 && is_in_kernel(cipher, kernel_ciphers) == are_in_kernel)
+            append(list, cipher);
+    }
+}
+
+static int narrow(const struct tls_session *s, bool is_13, const struct tls_params *params)
+{
+    struct offer offer = look_at(s->ssl, is_13, params->kernel_ciphers);
+    char list[LIST_SIZE] = "";
+
+    if (offer.n_in_kernel == offer.n || (!params->needs_kernel && offer.is_sorted))
+        return 0;
+    if (!params->needs_kernel && s->context->has_ciphers)
+        return 0;
+    append_those(list, s->ssl, is_13, params->kernel_ciphers, true);
+    if (!params->needs_kernel)
+        append_those(list, s->ssl, is_13, params->kernel_ciphers, false);
+    else if (offer.n_in_kernel == 0)
+        return (is_13 ? SSL_set_max_proto_version(s->ssl, TLS1_2_VERSION)
+                      : SSL_set_min_proto_version(s->ssl, TLS1_3_VERSION))
+                   ? 0
+                   : -EOPNOTSUPP;
+    return (is_13 ? SSL_set_ciphersuites(s->ssl, list) : SSL_set_cipher_list(s->ssl, list))
+               ? 0
+               : -ENOMEM;
+}
+
+/* Nothing needs to be done, as a rule, since the kernel has all that is offered. */
+int tls_ciphers_narrow(struct tls_session *s, const struct tls_params *params)
+{
+    int max, r;
+
+    if (params->kernel_ciphers == 0 && !params->needs_kernel)
+        return 0;
+    r = narrow(s, true, params);
+    if (r >= 0)
+        r = narrow(s, false, params);
+    max = SSL_get_max_proto_version(s->ssl);
+    if (r >= 0 && max != 0 && SSL_get_min_proto_version(s->ssl) > max)
+        return -EOPNOTSUPP;
+    return r;
 }

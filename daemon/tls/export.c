@@ -238,19 +238,9 @@ static int derive_12(const struct tls_session *s, size_t key_size, size_t salt_s
 int tls_session_kernel_cipher(const struct tls_session *s)
 {
     const SSL_CIPHER *cipher = SSL_get_current_cipher(s->ssl);
-    bool is_13 = SSL_version(s->ssl) == TLS1_3_VERSION;
 
     assert(s->is_established);
-    switch (cipher ? SSL_CIPHER_get_cipher_nid(cipher) : NID_undef) {
-    case NID_aes_128_gcm:
-        return is_13 ? TLS_KERNEL_13_AES_128_GCM : TLS_KERNEL_12_AES_128_GCM;
-    case NID_aes_256_gcm:
-        return is_13 ? TLS_KERNEL_13_AES_256_GCM : TLS_KERNEL_12_AES_256_GCM;
-    case NID_chacha20_poly1305:
-        return is_13 ? TLS_KERNEL_13_CHACHA20_POLY1305 : TLS_KERNEL_12_CHACHA20_POLY1305;
-    default: /* OpenSSL's numbers */
-        return -EOPNOTSUPP;
-    }
+    return cipher ? tls_cipher_to_kernel(cipher) : -EOPNOTSUPP;
 }
 
 static int derive(const struct tls_session *s, enum tls_kernel_cipher cipher,

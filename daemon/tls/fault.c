@@ -141,7 +141,7 @@ static void explain_version(const struct tls_session *s, struct failure *ret)
 {
     failure_format(ret, ERROR_TLS_VERSION, 0, "peer chose %s, %s is the least accepted",
                    version_name(s->server_version),
-                   version_name((unsigned)s->context->min_version));
+                   version_name((unsigned)SSL_get_min_proto_version(s->ssl)));
 }
 
 static void explain_excess(const struct tls_session *s, struct failure *ret)

@@ -15,6 +15,7 @@ struct tls_context {
     char *verify_uri;       /* NULL: none */
     int min_version;
     bool is_verify_off;
+    bool has_ciphers; /* that somebody chose */
     char pins[TLS_PINS_MAX][TLS_PIN_LENGTH + 1];
     size_t n_pins;
 };
@@ -82,6 +83,11 @@ int tls_crls_load(SSL_CTX *ctx, const char *path, struct tls_problem *problem);
 /* ciphers.c: offers what the settings name, and the versions of TLS that these are for. */
 int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
                     struct tls_problem *problem);
+
+/* What a session offers, by what the kernel has. 0, -ENOMEM, -EOPNOTSUPP. */
+int tls_ciphers_narrow(struct tls_session *s, const struct tls_params *params);
+/* enum tls_kernel_cipher, or -EOPNOTSUPP. */
+int tls_cipher_to_kernel(const SSL_CIPHER *cipher);
 
 /* export.c: a context's sessions may keep what their keys are made of. */
 void tls_export_watch(SSL_CTX *ctx);

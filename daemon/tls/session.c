@@ -47,6 +47,8 @@ int tls_session_new(struct tls_session **ret, struct tls_context *context,
             SSL_certs_clear(s->ssl);
         r = tls_identity_apply(s, params);
         if (r >= 0)
+            r = tls_ciphers_narrow(s, params);
+        if (r >= 0)
             r = tls_export_begin(s, params->kernel_ciphers);
     }
     ERR_clear_error();

@@ -91,9 +91,9 @@ struct tls_params {
     const struct text *alpn; /* offered in this order, and nothing else; copied */
     size_t n_alpn;           /* at most MESSAGE_ALPN_MAX */
     bool is_anonymous;       /* the context's certificate is not shown to the peer */
-    /* Mask of enum tls_kernel_cipher: these are preferred (unless the settings have ciphers of
-     * their own), or with needs_kernel the only ones offered, and the keys can be exported. 0: not
-     * for the kernel. */
+    /* Mask of enum tls_kernel_cipher: these are preferred within each version (unless the settings
+     * have ciphers of their own), or with needs_kernel the only ones offered, and a version that
+     * has none of them is not; and the keys can be exported. 0: not for the kernel. */
     unsigned kernel_ciphers;
     bool needs_kernel;
     /* Under which sessions are kept for resumption, besides what the context knows: all that
@@ -103,8 +103,8 @@ struct tls_params {
 
 struct tls_session;
 
-/* Keeps a reference to the context. Returns 0, -EINVAL for a name or ALPN that cannot be, -ENOMEM.
- */
+/* Keeps a reference to the context. Returns 0, -EINVAL for a name or ALPN that cannot be,
+ * -EOPNOTSUPP when needs_kernel leaves no cipher to offer, -ENOMEM. */
 int tls_session_new(struct tls_session **ret, struct tls_context *context,
                     const struct tls_params *params);
 struct tls_session *tls_session_free(struct tls_session *s); /* NULL is fine; returns NULL */

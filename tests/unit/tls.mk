@@ -22,6 +22,7 @@ check_PROGRAMS += \
 	tests/unit/test-tls-export \
 	tests/unit/test-tls-messages \
 	tests/unit/test-tls-ocsp \
+	tests/unit/test-tls-offer \
 	tests/unit/test-tls-trust \
 	tests/unit/test-tls-verify
 tests_unit_test_tls_SOURCES = tests/unit/test-tls.c
@@ -51,6 +52,9 @@ tests_unit_test_tls_messages_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_ocsp_SOURCES = tests/unit/test-tls-ocsp.c
 tests_unit_test_tls_ocsp_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_ocsp_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_offer_SOURCES = tests/unit/test-tls-offer.c
+tests_unit_test_tls_offer_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_offer_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_trust_SOURCES = tests/unit/test-tls-trust.c
 tests_unit_test_tls_trust_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_trust_LDADD = $(TLS_TEST_LIBS)
