@@ -6,7 +6,8 @@ libtestcerts_la_LIBADD = $(OPENSSL_LIBS)
 
 libtesttls_la_SOURCES = \
 	tests/lib/tls-kernel.c tests/lib/tls-kernel.h \
-	tests/lib/tls-pair.c tests/lib/tls-pair.h
+	tests/lib/tls-pair.c tests/lib/tls-pair.h \
+	tests/lib/tls-wire.c tests/lib/tls-wire.h
 libtesttls_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
 libtesttls_la_LIBADD = libtestcerts.la $(OPENSSL_LIBS)
 
@@ -20,6 +21,7 @@ check_PROGRAMS += \
 	tests/unit/test-tls-crl \
 	tests/unit/test-tls-data \
 	tests/unit/test-tls-export \
+	tests/unit/test-tls-export-refused \
 	tests/unit/test-tls-messages \
 	tests/unit/test-tls-ocsp \
 	tests/unit/test-tls-offer \
@@ -46,6 +48,9 @@ tests_unit_test_tls_data_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_export_SOURCES = tests/unit/test-tls-export.c
 tests_unit_test_tls_export_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_export_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_export_refused_SOURCES = tests/unit/test-tls-export-refused.c
+tests_unit_test_tls_export_refused_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_export_refused_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_messages_SOURCES = tests/unit/test-tls-messages.c
 tests_unit_test_tls_messages_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_messages_LDADD = $(TLS_TEST_LIBS)
