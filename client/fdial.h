@@ -25,6 +25,8 @@ extern "C" {
 #define FDIAL_TIMEOUT_MS_MAX 3600000
 #define FDIAL_PATTERNS_MAX   256 /* of a grant */
 #define FDIAL_PATTERN_MAX    512 /* bytes of one */
+/* An alert that the peer sent over kernel TLS is the error -(FDIAL_ALERT + its number). */
+#define FDIAL_ALERT 0x1000
 
 /* Kinds of hand-over; a mask in requests, one bit in results. */
 enum fdial_handoff {
@@ -124,6 +126,8 @@ const char *fdial_result_message(const struct fdial_result *r); /* "" without er
 unsigned fdial_result_count(const struct fdial_result *r);      /* fds in it */
 int fdial_result_take_fd(struct fdial_result *r, unsigned i); /* the caller's; -ENOENT when taken */
 unsigned fdial_result_handoff(const struct fdial_result *r);  /* one of enum fdial_handoff */
+/* Why it is a relay where the request accepts better: printable, "" when there is no reason. */
+const char *fdial_result_handoff_reason(const struct fdial_result *r);
 int fdial_result_is_warm(const struct fdial_result *r);
 /* ss_family is AF_UNSPEC where there is none. */
 const struct sockaddr_storage *fdial_result_peer(const struct fdial_result *r);
@@ -131,6 +135,7 @@ const struct sockaddr_storage *fdial_result_local(const struct fdial_result *r);
 const char *fdial_result_alpn(const struct fdial_result *r);       /* "" when none */
 unsigned fdial_result_tls_version(const struct fdial_result *r);   /* 0x0303, 0x0304, 0 */
 const char *fdial_result_tls_cipher(const struct fdial_result *r); /* IANA name, "" without TLS */
+int fdial_result_is_resumed(const struct fdial_result *r);         /* TLS, an earlier session */
 /* The peer's certificate chain in DER, own first; NULL behind the last. */
 const void *fdial_result_certificate(const struct fdial_result *r, unsigned i, size_t *ret_size);
 /* Response head of an upgrade, what was said before STARTTLS, or the page of a proxy that refused;
@@ -166,12 +171,22 @@ int fdial_status(struct fdial *d, char **ret_lines);
 /* The daemon's counters as an OpenMetrics text, likewise. */
 int fdial_metrics(struct fdial *d, char **ret_text);
 
-/* For every kind of connection: what recv(2), send(2) (without SIGPIPE) and shutdown(2) do, with a
- * negative errno. fdial_recv: data, 0 at a clean end. Not to be called again after an end or an
- * error other than -EINTR and -EAGAIN. */
+/* For every kind of connection: recv(2), send(2) (without SIGPIPE) and shutdown(2) with a negative
+ * errno, and with kernel TLS what TLS needs besides. Nothing is kept between calls; recvmsg,
+ * sendmsg, poll, getsockopt and shutdown are the only system calls. See "Kernel TLS" in fdial(3).
+ *
+ * fdial_recv: data, 0 at a clean end (or n is 0), or with kernel TLS also -ECONNABORTED the stream
+ * ended without TLS's own end · -EKEYEXPIRED KeyUpdate · -EPROTO the peer broke TLS, or sent more
+ * than 32 records in a row without data · -(FDIAL_ALERT + n) alert · -EINVAL flags other than
+ * MSG_DONTWAIT and MSG_WAITALL. Not to be called again after an end or an error other than -EINTR
+ * and -EAGAIN.
+ * fdial_shutdown: with kernel TLS and SHUT_WR or SHUT_RDWR, the end of TLS first. -EAGAIN, -EINTR:
+ * nothing has happened yet. */
 ssize_t fdial_recv(int fd, void *buf, size_t n, int flags);
 ssize_t fdial_send(int fd, const void *buf, size_t n, int flags);
 int fdial_shutdown(int fd, int how);
+/* A sentence for what any function here returned, static and in English. */
+const char *fdial_strerror(int error);
 
 #pragma GCC visibility pop
 

@@ -14,6 +14,7 @@
 #include "proto/error.h"
 
 #define RESULT_MESSAGE_MAX 1536 /* error text, every byte of the detail as \xNN, errno text */
+#define RESULT_REASON_MAX  (MESSAGE_DETAIL_MAX * 4 + 1)
 
 static void close_fds(struct fdial_result *r)
 {
@@ -29,7 +30,7 @@ static void forget(struct fdial_result *r)
     free(r->bytes);
     r->text = NULL;
     r->bytes = NULL;
-    r->alpn = r->cipher = r->message = "";
+    r->alpn = r->cipher = r->message = r->handoff_reason = "";
     r->m = (struct message_result){0};
 }
 
@@ -69,18 +70,6 @@ static size_t escape(char *to, struct text from)
     return n;
 }
 
-/* strerror() may look for translations in files, which a caller under seccomp would not survive. */
-static const char *errno_text(int number)
-{
-#ifdef __GLIBC__
-    const char *text = strerrordesc_np(number);
-
-    return text ? text : "unknown error";
-#else
-    return strerror(number);
-#endif
-}
-
 /* "certificate has expired: CN=host, 2020-01-01", with the system's own words where they add
  * something. */
 static size_t compose_message(const struct message_result *m, char *buf)
@@ -110,19 +99,21 @@ static const char *append(char **end, const char *data, size_t n)
 
 static int set_texts(struct fdial_result *r)
 {
-    char message[RESULT_MESSAGE_MAX] = "";
+    char message[RESULT_MESSAGE_MAX] = "", reason[RESULT_REASON_MAX];
     size_t n_message = r->m.code ? compose_message(&r->m, message) : 0;
+    size_t n_reason = escape(reason, r->m.handoff_reason);
     char *end;
 
     if (n_message >= sizeof message)
         n_message = sizeof message - 1;
-    end = malloc(n_message + r->m.alpn.n + r->m.tls_cipher.n + 3);
+    end = malloc(n_message + r->m.alpn.n + r->m.tls_cipher.n + n_reason + 4);
     if (!end)
         return -ENOMEM;
     r->text = end;
     r->message = append(&end, message, n_message);
     r->alpn = append(&end, r->m.alpn.data, r->m.alpn.n);
     r->cipher = append(&end, r->m.tls_cipher.data, r->m.tls_cipher.n);
+    r->handoff_reason = append(&end, reason, n_reason);
     return 0;
 }
 
@@ -223,6 +214,11 @@ unsigned fdial_result_handoff(const struct fdial_result *r)
     return r->m.handoff;
 }
 
+const char *fdial_result_handoff_reason(const struct fdial_result *r)
+{
+    return r->handoff_reason;
+}
+
 int fdial_result_is_warm(const struct fdial_result *r)
 {
     return r->m.is_warm;
@@ -251,6 +247,11 @@ unsigned fdial_result_tls_version(const struct fdial_result *r)
 const char *fdial_result_tls_cipher(const struct fdial_result *r)
 {
     return r->cipher;
+}
+
+int fdial_result_is_resumed(const struct fdial_result *r)
+{
+    return r->m.is_resumed;
 }
 
 const void *fdial_result_certificate(const struct fdial_result *r, unsigned i, size_t *ret_size)

@@ -9,13 +9,16 @@ libfdial_la_SOURCES = \
 	client/fdial.h \
 	client/lib_call.c \
 	client/lib_grant.c \
+	client/ktls.h \
 	client/lib_io.c \
+	client/lib_ktls.c \
 	client/lib_oneshot.c \
 	client/lib_receive.c \
 	client/lib_request.c \
 	client/lib_result.c \
 	client/lib_peer.c \
 	client/lib_session.c \
+	client/lib_strerror.c \
 	client/lib_submit.c \
 	client/pending.c client/pending.h \
 	client/session.h \

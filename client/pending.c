@@ -72,7 +72,7 @@ int pending_add(struct pending *p, enum pending_kind kind, uint64_t id, struct f
         return -ENOMEM;
     entry->id = id;
     entry->kind = kind;
-    entry->message = entry->alpn = entry->cipher = "";
+    entry->message = entry->alpn = entry->cipher = entry->handoff_reason = "";
     p->slots[find_slot(p, id)] = entry;
     p->n++;
     p->n_connects += kind == PENDING_CONNECT;

@@ -30,10 +30,11 @@ struct fdial_result {
 
     int error; /* negative errno, 0 */
     const char *message;
-    char *text;     /* backs message, alpn and cipher; NULL where there is none */
+    char *text;     /* backs the strings below; NULL where there is none */
     uint8_t *bytes; /* backs the views in m */
     const char *alpn;
     const char *cipher;
+    const char *handoff_reason;
     struct message_result m;
     int fds[FDMSG_FDS_MAX]; /* -1 when taken */
     size_t n_fds;

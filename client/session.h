@@ -96,6 +96,10 @@ uint64_t session_free_id(const struct fdial *d);
 /* Ends the session: everything in flight is finished with -ENOTCONN. The message is static. */
 void session_lose(struct fdial *d, const char *message);
 
+/* The system's words for an errno, without what strerror() may do: it looks for translations in
+ * files, which a caller under seccomp would not survive. Static. */
+const char *errno_text(int number);
+
 /* Fills in a result in place from the message in `bytes` (copied): 0, or -EBADMSG where it cannot
  * be the answer to what was asked. The fds are taken in any case. */
 int result_accept_consume_fds(struct fdial_result *r, const uint8_t *bytes, size_t n,

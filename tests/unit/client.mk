@@ -1,4 +1,5 @@
-check_PROGRAMS += tests/unit/test-client tests/unit/test-client-grant tests/unit/test-client-open \
+check_PROGRAMS += tests/unit/test-client tests/unit/test-client-grant tests/unit/test-client-io \
+	tests/unit/test-client-open \
 	tests/unit/test-client-status
 
 tests_unit_test_client_SOURCES = tests/unit/test-client.c tests/unit/fake-daemon.h
@@ -8,6 +9,11 @@ tests_unit_test_client_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
 tests_unit_test_client_grant_SOURCES = tests/unit/test-client-grant.c tests/unit/fake-daemon.h
 tests_unit_test_client_grant_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_grant_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
+
+tests_unit_test_client_io_SOURCES = tests/unit/test-client-io.c \
+	tests/unit/fake-ktls.c tests/unit/fake-ktls.h
+tests_unit_test_client_io_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_client_io_LDADD = libfdial.la $(CHECK_LIBS)
 
 tests_unit_test_client_open_SOURCES = tests/unit/test-client-open.c tests/unit/fake-daemon.h
 tests_unit_test_client_open_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

@@ -51,6 +51,7 @@ static void expect_error(uint64_t id, int error)
     ck_assert_int_eq(fdial_result_error(result), error);
     ck_assert_uint_eq(fdial_result_count(result), 0);
     ck_assert_str_ne(fdial_result_message(result), "");
+    ck_assert_str_eq(fdial_result_handoff_reason(result), "");
     fdial_result_free(result);
 }
 
@@ -164,6 +165,8 @@ static struct message_result full_result(void)
     m.alpn = text_of("http/1.1");
     m.tls_version = 0x0304;
     m.tls_cipher = text_of("TLS_AES_128_GCM_SHA256");
+    m.is_resumed = true;
+    m.handoff_reason = text_of("no\n");
     m.chain[0] = text_of("DER0");
     m.chain[1] = text_of("DER-1");
     m.n_chain = 2;
@@ -187,6 +190,8 @@ static void check_full_result(const struct fdial_result *result)
     ck_assert_str_eq(fdial_result_alpn(result), "http/1.1");
     ck_assert_uint_eq(fdial_result_tls_version(result), 0x0304);
     ck_assert_str_eq(fdial_result_tls_cipher(result), "TLS_AES_128_GCM_SHA256");
+    ck_assert_int_eq(fdial_result_is_resumed(result), 1);
+    ck_assert_str_eq(fdial_result_handoff_reason(result), "no\\x0a");
     ck_assert_int_eq(memcmp(fdial_result_certificate(result, 1, &n), "DER-1", 5), 0);
     ck_assert_uint_eq(n, 5);
     ck_assert_ptr_null(fdial_result_certificate(result, 2, &n));

@@ -1,0 +1,322 @@
+/* recvmsg() follows tls_sw_recvmsg(): bytes of one type in each call; what does not fit, or is of
+ * another type than what came before it in the same call, is kept decrypted on a list, from which
+ * the next call begins. */
+#include "tests/unit/fake-ktls.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TLS_LEVEL   282
+#define DATA        23
+#define HANDSHAKE   22
+#define KEY_UPDATE  24
+#define CALLS_MAX   20000
+#define WAIT_MAX_MS 5000
+#define MS_PER_S    1000
+#define NS_PER_MS   1000000L
+
+struct fake_ktls fake_ktls;
+
+void fake_ktls_reset(unsigned version)
+{
+    memset(&fake_ktls, 0, sizeof fake_ktls);
+    fake_ktls.version = version;
+    fake_ktls.getsockopt_errno = EBUSY;
+}
+
+void fake_ktls_add(struct fake_event event)
+{
+    ck_assert_uint_lt(fake_ktls.n_events, FAKE_EVENTS_MAX);
+    fake_ktls.events[fake_ktls.n_events++] = event;
+}
+
+void fake_ktls_add_record(int type, const void *bytes, size_t n)
+{
+    fake_ktls_add((struct fake_event){FAKE_RECORD, type, bytes, n});
+}
+
+static const struct fake_event *event_next(void)
+{
+    static const struct fake_event fin = {.kind = FAKE_FIN};
+
+    return fake_ktls.next < fake_ktls.n_events ? &fake_ktls.events[fake_ktls.next] : &fin;
+}
+
+static void event_done(void)
+{
+    fake_ktls.next++;
+    fake_ktls.offset = 0;
+    fake_ktls.is_decrypted = false;
+}
+
+void fake_ktls_wait(void)
+{
+    if (event_next()->kind != FAKE_PAUSE)
+        return;
+    fake_ktls.skew_ms += event_next()->number;
+    event_done();
+}
+
+struct receipt {
+    struct msghdr *header;
+    uint8_t *to;
+    size_t n, copied;
+    int control; /* 0: none yet */
+};
+
+/* As put_cmsg(): what does not fit is cut off. */
+static bool put_type(struct receipt *r, int type)
+{
+    uint8_t byte = (uint8_t)type;
+    struct cmsghdr head = {
+        .cmsg_len = CMSG_LEN(sizeof byte), .cmsg_level = TLS_LEVEL, .cmsg_type = 2};
+
+    if (r->header->msg_controllen < CMSG_LEN(sizeof byte)) {
+        r->header->msg_flags |= MSG_CTRUNC;
+        return type == DATA;
+    }
+    memcpy(r->header->msg_control, &head, sizeof head);
+    memcpy((char *)r->header->msg_control + CMSG_LEN(0), &byte, sizeof byte);
+    return true;
+}
+
+/* 1: go on, 0: of another type, or -errno. */
+static int take_type(struct receipt *r, int type)
+{
+    fake_ktls.is_decrypted = true;
+    if (r->control == 0) {
+        r->control = type;
+        return put_type(r, type) ? 1 : -EIO;
+    }
+    return r->control == type;
+}
+
+static void copy(struct receipt *r, const struct fake_event *e)
+{
+    size_t left = e->n - fake_ktls.offset, n = r->n < left ? r->n : left;
+
+    if (n > 0)
+        memcpy(r->to, e->bytes + fake_ktls.offset, n);
+    r->to += n;
+    r->n -= n;
+    r->copied += n;
+    fake_ktls.offset += n;
+    if (n < left)
+        return;
+    r->header->msg_flags |= MSG_EOR;
+    event_done();
+}
+
+static int take_listed(struct receipt *r)
+{
+    int e = take_type(r, event_next()->number);
+
+    if (e == 1)
+        copy(r, event_next());
+    return e < 0 ? e : 0;
+}
+
+static bool has_record(void)
+{
+    return !fake_ktls.has_expired && event_next()->kind == FAKE_RECORD;
+}
+
+/* 1: a record is there, 0: the end, or -errno. */
+static int await_record(int flags)
+{
+    for (;;) {
+        const struct fake_event *e = event_next();
+
+        if (fake_ktls.has_expired)
+            return -EKEYEXPIRED;
+        switch (e->kind) {
+        case FAKE_RECORD:
+            return 1;
+        case FAKE_FIN:
+            return 0;
+        case FAKE_ERROR:
+            event_done();
+            return -e->number;
+        case FAKE_PAUSE:
+            if (!fake_ktls.is_blocking || (flags & MSG_DONTWAIT))
+                return -EAGAIN;
+            fake_ktls_wait();
+            break;
+        case FAKE_SIGNAL:
+            if (!fake_ktls.is_blocking || (flags & MSG_DONTWAIT))
+                return -EAGAIN;
+            event_done();
+            return -EINTR;
+        }
+    }
+}
+
+static int take_new(struct receipt *r, int flags)
+{
+    const struct fake_event *e;
+    int error = await_record(flags);
+
+    if (error <= 0)
+        return error;
+    e = event_next();
+    if (fake_ktls.expires_keys && e->number == HANDSHAKE && e->n > 0 && e->bytes[0] == KEY_UPDATE)
+        fake_ktls.has_expired = true;
+    error = take_type(r, e->number);
+    if (error == 1)
+        copy(r, e);
+    return error;
+}
+
+static ssize_t play_recvmsg(struct msghdr *header, int flags)
+{
+    struct receipt r = {
+        .header = header, .to = header->msg_iov[0].iov_base, .n = header->msg_iov[0].iov_len};
+    size_t target = flags & MSG_WAITALL ? r.n : r.n > 0;
+    int e = 0;
+
+    ck_assert_uint_lt(fake_ktls.n_recvs++, CALLS_MAX);
+    header->msg_flags = 0;
+    if (r.n > 0 && fake_ktls.is_decrypted)
+        e = take_listed(&r);
+    if (r.copied > 0 && r.control != DATA && !fake_ktls.is_old)
+        target = r.n = 0;
+    while (e >= 0 && r.n > 0 && (r.copied < target || has_record())) {
+        e = take_new(&r, flags);
+        if (e <= 0 || r.control != DATA)
+            break;
+    }
+    header->msg_controllen = r.control ? CMSG_LEN(1) : 0;
+    return r.copied > 0 ? (ssize_t)r.copied : e < 0 ? e : 0;
+}
+
+static ssize_t play_sendmsg(const struct msghdr *header, int flags)
+{
+    struct fake_sent *sent = &fake_ktls.sent[fake_ktls.n_sent];
+    size_t call = fake_ktls.n_send_calls++;
+
+    if (call < 4 && fake_ktls.send_errnos[call])
+        return -fake_ktls.send_errnos[call];
+    ck_assert_uint_lt(fake_ktls.n_sent, FAKE_SENT_MAX);
+    ck_assert_uint_le(header->msg_iov[0].iov_len, sizeof sent->bytes);
+    sent->n = header->msg_iov[0].iov_len;
+    sent->flags = flags;
+    memcpy(sent->bytes, header->msg_iov[0].iov_base, sent->n);
+    if (header->msg_controllen > 0) {
+        struct cmsghdr head;
+
+        ck_assert_uint_ge(header->msg_controllen, CMSG_LEN(1));
+        memcpy(&head, header->msg_control, sizeof head);
+        ck_assert_uint_eq(head.cmsg_len, CMSG_LEN(1));
+        ck_assert_int_eq(head.cmsg_level, TLS_LEVEL);
+        ck_assert_int_eq(head.cmsg_type, 1);
+        sent->type = ((const uint8_t *)header->msg_control)[CMSG_LEN(0)];
+    }
+    fake_ktls.n_sent++;
+    return (ssize_t)sent->n;
+}
+
+static int play_poll(struct pollfd *polled, int timeout_ms)
+{
+    const struct fake_event *e = event_next();
+
+    ck_assert_uint_lt(fake_ktls.n_polls++, CALLS_MAX);
+    ck_assert_int_eq(polled->events, POLLIN);
+    ck_assert_int_gt(timeout_ms, 0);
+    ck_assert_int_le(timeout_ms, WAIT_MAX_MS);
+    if (fake_ktls.has_expired || (e->kind == FAKE_PAUSE && e->number >= timeout_ms)) {
+        fake_ktls.skew_ms += timeout_ms;
+        return 0;
+    }
+    if (e->kind == FAKE_SIGNAL) {
+        event_done();
+        return -EINTR;
+    }
+    fake_ktls_wait();
+    polled->revents = POLLIN;
+    return 1;
+}
+
+static int play_getsockopt(int level, int option, void *value, socklen_t *n)
+{
+    uint16_t info[2] = {(uint16_t)fake_ktls.version, 51};
+
+    ck_assert_int_eq(level, TLS_LEVEL);
+    ck_assert(option == 1 || option == 2);
+    ck_assert_uint_eq(*n, sizeof info);
+    if (fake_ktls.version == 0)
+        return -fake_ktls.getsockopt_errno;
+    memcpy(value, info, sizeof info);
+    return 0;
+}
+
+static int play_shutdown(int how)
+{
+    ck_assert_uint_lt(fake_ktls.n_shutdowns, 4);
+    fake_ktls.shutdowns[fake_ktls.n_shutdowns++] = how;
+    return -fake_ktls.shutdown_errno;
+}
+
+/* ---- in the place of libc's, for the library too ---- */
+
+#pragma GCC visibility push(default)
+
+static ssize_t as_libc(ssize_t r)
+{
+    if (r >= 0)
+        return r;
+    errno = (int)-r;
+    return -1;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *header, int flags)
+{
+    return fd == FAKE_KTLS_FD ? as_libc(play_recvmsg(header, flags))
+                              : syscall(SYS_recvmsg, fd, header, flags);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *header, int flags)
+{
+    return fd == FAKE_KTLS_FD ? as_libc(play_sendmsg(header, flags))
+                              : syscall(SYS_sendmsg, fd, header, flags);
+}
+
+int poll(struct pollfd *polled, nfds_t n, int timeout_ms)
+{
+    struct timespec timeout = {timeout_ms / MS_PER_S, timeout_ms % MS_PER_S * NS_PER_MS};
+
+    __asm__("" : "+r"(polled)); /* libc's header says that it is only written to */
+    if (n == 1 && polled->fd == FAKE_KTLS_FD)
+        return (int)as_libc(play_poll(polled, timeout_ms));
+    return (int)syscall(SYS_ppoll, polled, n, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
+}
+
+int getsockopt(int fd, int level, int option, void *value, socklen_t *n)
+{
+    return fd == FAKE_KTLS_FD ? (int)as_libc(play_getsockopt(level, option, value, n))
+                              : (int)syscall(SYS_getsockopt, fd, level, option, value, n);
+}
+
+int shutdown(int fd, int how)
+{
+    return fd == FAKE_KTLS_FD ? (int)as_libc(play_shutdown(how))
+                              : (int)syscall(SYS_shutdown, fd, how);
+}
+
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+    int64_t ns;
+    int r = (int)syscall(SYS_clock_gettime, id, ret);
+
+    ns = ret->tv_nsec + fake_ktls.skew_ms % MS_PER_S * NS_PER_MS;
+    ret->tv_sec += fake_ktls.skew_ms / MS_PER_S + ns / (MS_PER_S * NS_PER_MS);
+    ret->tv_nsec = ns % (MS_PER_S * NS_PER_MS);
+    return r;
+}
+
+#pragma GCC visibility pop

@@ -1,0 +1,68 @@
+/* A kTLS socket without a kernel that has them: recvmsg() and the other calls of fdial_recv() and
+ * friends on the descriptor FAKE_KTLS_FD, played as net/tls/tls_sw.c plays them. All other
+ * descriptors are the system's. One for each process.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FAKE_KTLS_FD    1000
+#define FAKE_EVENTS_MAX 256
+#define FAKE_SENT_MAX   16
+
+enum fake_event_kind {
+    FAKE_RECORD,
+    FAKE_PAUSE,  /* nothing there for `number` milliseconds */
+    FAKE_SIGNAL, /* a wait is interrupted */
+    FAKE_ERROR,  /* `number` is the errno */
+    FAKE_FIN,    /* also behind the last event */
+};
+
+struct fake_event {
+    enum fake_event_kind kind;
+    int number; /* a record's type */
+    const uint8_t *bytes;
+    size_t n;
+};
+
+struct fake_sent {
+    uint8_t type; /* 0: plain */
+    uint8_t bytes[8];
+    size_t n;
+    int flags;
+};
+
+struct fake_ktls {
+    unsigned version; /* 0: getsockopt() fails with getsockopt_errno */
+    int getsockopt_errno;
+    bool is_blocking;
+    bool is_old;        /* before 6.1.80: joins records of one type behind a rest */
+    bool expires_keys;  /* from 6.14 on: silent after a KeyUpdate */
+    int send_errnos[4]; /* of the first calls of sendmsg() */
+    int shutdown_errno;
+
+    struct fake_event events[FAKE_EVENTS_MAX];
+    size_t n_events;
+
+    size_t next;       /* event */
+    size_t offset;     /* in it, when it is a record */
+    bool is_decrypted; /* it is on the list of records that were not delivered wholly */
+    bool has_expired;
+    struct fake_sent sent[FAKE_SENT_MAX];
+    size_t n_sent, n_send_calls;
+    int shutdowns[4];
+    size_t n_shutdowns;
+    unsigned n_recvs, n_polls;
+    int64_t skew_ms; /* of the clock: what was waited for */
+};
+
+extern struct fake_ktls fake_ktls;
+
+void fake_ktls_reset(unsigned version);
+void fake_ktls_add(struct fake_event event);
+/* The bytes are not copied. */
+void fake_ktls_add_record(int type, const void *bytes, size_t n);
+/* Time passes until there is something. */
+void fake_ktls_wait(void);

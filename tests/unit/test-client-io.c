@@ -1,0 +1,655 @@
+/* fdial_recv, fdial_send, fdial_shutdown and fdial_strerror: each conversation of kernel TLS with
+ * buffers of every size, split at every byte, with pauses and signals in between, cut at every
+ * byte; and the other kinds of sockets. What the real kernel does is for tests/vm.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/fdial.h"
+#include "tests/lib/suite.h"
+#include "tests/unit/fake-ktls.h"
+
+#define TLS_1_2 0x0303
+#define TLS_1_3 0x0304
+
+#define ALERT     21
+#define HANDSHAKE 22
+#define DATA      23
+
+#define CLOSE "\1\0"
+/* NewSessionTicket: lifetime, age_add, nonce, ticket, no extensions. */
+#define TICKET "\4\0\0\x10\0\0\x1c\x20\1\2\3\4\1\0\0\2ab\0\0"
+
+#define RECORDS_OF_TALK 8
+#define STREAM_MAX      64
+#define BUFFER_MAX      20000
+#define FLOOD_LIMIT     32
+#define WAIT_MS         5000
+
+struct part {
+    int type;
+    const char *bytes;
+    size_t n;
+};
+
+#define PART(type, bytes)                                                                          \
+    {                                                                                              \
+        type, bytes, sizeof(bytes) - 1                                                             \
+    }
+
+/* What the records give: the data, and the end. */
+struct talk {
+    const char *name;
+    unsigned version;
+    struct part parts[RECORDS_OF_TALK];
+    const char *data;
+    int end;
+};
+
+static const struct talk talks[] = {
+    {"data and close", TLS_1_3, {PART(DATA, "hello"), PART(ALERT, CLOSE)}, "hello", 0},
+    {"close at once", TLS_1_2, {PART(ALERT, CLOSE)}, "", 0},
+    {"FIN", TLS_1_3, {PART(DATA, "hello")}, "hello", -ECONNABORTED},
+    {"FIN at once", TLS_1_2, {{0}}, "", -ECONNABORTED},
+    {"tickets",
+     TLS_1_3,
+     {PART(HANDSHAKE, TICKET), PART(HANDSHAKE, TICKET), PART(DATA, "a"), PART(HANDSHAKE, TICKET),
+      PART(DATA, "bc"), PART(HANDSHAKE, TICKET), PART(ALERT, CLOSE)},
+     "abc",
+     0},
+    {"tickets in one record",
+     TLS_1_3,
+     {PART(DATA, "a"), PART(HANDSHAKE, TICKET TICKET TICKET), PART(DATA, "b"), PART(ALERT, CLOSE)},
+     "ab",
+     0},
+    {"ticket over records",
+     TLS_1_3,
+     {PART(HANDSHAKE, "\4\0"), PART(HANDSHAKE, "\0"), PART(HANDSHAKE, "\5ab"),
+      PART(HANDSHAKE, "cde\4"), PART(HANDSHAKE, "\0\0\0"), PART(DATA, "x"), PART(ALERT, CLOSE)},
+     "x",
+     0},
+    {"data in a ticket", TLS_1_3, {PART(HANDSHAKE, "\4\0\0\5a"), PART(DATA, "x")}, "", -EPROTO},
+    {"alert in a ticket", TLS_1_3, {PART(HANDSHAKE, "\4\0"), PART(ALERT, CLOSE)}, "", -EPROTO},
+    {"nothing in a ticket",
+     TLS_1_3,
+     {PART(HANDSHAKE, "\4\0"), PART(HANDSHAKE, ""), PART(DATA, "x")},
+     "",
+     -EPROTO},
+    {"FIN in a ticket", TLS_1_3, {PART(HANDSHAKE, "\4\0\0\5a")}, "", -ECONNABORTED},
+    {"ticket too long", TLS_1_3, {PART(HANDSHAKE, "\4\2\1\6")}, "", -EPROTO},
+    {"KeyUpdate",
+     TLS_1_3,
+     {PART(DATA, "a"), PART(HANDSHAKE, "\x18\0\0\1\1"), PART(DATA, "b")},
+     "a",
+     -EKEYEXPIRED},
+    {"KeyUpdate at once", TLS_1_3, {PART(HANDSHAKE, "\x18\0\0\1\0")}, "", -EKEYEXPIRED},
+    {"KeyUpdate over records",
+     TLS_1_3,
+     {PART(HANDSHAKE, "\x18"), PART(HANDSHAKE, "\0\0\1\0")},
+     "",
+     -EKEYEXPIRED},
+    {"KeyUpdate behind a ticket",
+     TLS_1_3,
+     {PART(HANDSHAKE, TICKET "\x18\0\0\1\0")},
+     "",
+     -EKEYEXPIRED},
+    {"request for a certificate", TLS_1_3, {PART(HANDSHAKE, "\xd\0\0\0")}, "", -EPROTO},
+    {"HelloRequest in 1.3", TLS_1_3, {PART(HANDSHAKE, "\0\0\0\0")}, "", -EPROTO},
+    {"HelloRequest",
+     TLS_1_2,
+     {PART(HANDSHAKE, "\0\0\0\0"), PART(DATA, "x"), PART(ALERT, CLOSE)},
+     "x",
+     0},
+    {"ticket in 1.2", TLS_1_2, {PART(HANDSHAKE, TICKET)}, "", -EPROTO},
+    {"KeyUpdate in 1.2", TLS_1_2, {PART(HANDSHAKE, "\x18\0\0\1\0")}, "", -EPROTO},
+    {"empty handshake", TLS_1_3, {PART(HANDSHAKE, ""), PART(DATA, "x")}, "", -EPROTO},
+    {"fatal alert", TLS_1_3, {PART(DATA, "a"), PART(ALERT, "\2\x28")}, "a", -(FDIAL_ALERT + 40)},
+    {"alert as a warning in 1.3", TLS_1_3, {PART(ALERT, "\1\x74")}, "", -(FDIAL_ALERT + 116)},
+    {"warning in 1.2",
+     TLS_1_2,
+     {PART(ALERT, "\1\x64"), PART(DATA, "x"), PART(ALERT, "\2\x50")},
+     "x",
+     -(FDIAL_ALERT + 80)},
+    {"fatal close", TLS_1_2, {PART(ALERT, "\2\0")}, "", 0},
+    {"user_canceled",
+     TLS_1_3,
+     {PART(ALERT, "\1\x5a"), PART(DATA, "x"), PART(ALERT, "\1\x5a"), PART(DATA, "y"),
+      PART(ALERT, CLOSE)},
+     "xy",
+     0},
+    {"fatal user_canceled in 1.2", TLS_1_2, {PART(ALERT, "\2\x5a")}, "", -(FDIAL_ALERT + 90)},
+    {"half an alert", TLS_1_3, {PART(ALERT, "\1"), PART(DATA, "a")}, "", -EPROTO},
+    {"an alert over records",
+     TLS_1_3,
+     {PART(ALERT, "\1"), PART(DATA, ""), PART(ALERT, "\0")},
+     "",
+     -EPROTO},
+    {"two alerts in one", TLS_1_3, {PART(ALERT, "\1\x5a\1\0")}, "", -EPROTO},
+    {"a long alert", TLS_1_3, {PART(ALERT, "\1\0\0")}, "", -EPROTO},
+    {"an empty alert", TLS_1_3, {PART(ALERT, "")}, "", -EPROTO},
+    {"empty data, then a ticket",
+     TLS_1_3,
+     {PART(DATA, ""), PART(HANDSHAKE, TICKET), PART(DATA, ""), PART(DATA, "x"), PART(DATA, ""),
+      PART(ALERT, CLOSE)},
+     "x",
+     0},
+    {"empty data, then FIN", TLS_1_2, {PART(DATA, "x"), PART(DATA, "")}, "x", -ECONNABORTED},
+    {"change of cipher", TLS_1_3, {PART(DATA, "x"), PART(20, "\1")}, "x", -EPROTO},
+    {"heartbeat", TLS_1_2, {PART(24, "\1\0\0")}, "", -EPROTO},
+};
+
+#define N_TALKS (sizeof talks / sizeof *talks)
+
+static const size_t sizes[] = {1, 2, 3, 4, 5, 7, BUFFER_MAX};
+
+#define N_SIZES (sizeof sizes / sizeof *sizes)
+
+/* What comes between two records. */
+enum gap { GAP_NONE, GAP_PAUSE, GAP_SIGNAL, GAP_KINDS };
+
+static void add_gap(enum gap gap)
+{
+    if (gap == GAP_PAUSE)
+        fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
+    else if (gap == GAP_SIGNAL)
+        fake_ktls_add((struct fake_event){.kind = FAKE_SIGNAL});
+}
+
+/* Reads until the end: what it is. The data is left in `stream`. */
+static int read_all(size_t size, char stream[STREAM_MAX], size_t *ret_n)
+{
+    static char buf[BUFFER_MAX];
+    size_t n = 0;
+
+    for (unsigned calls = 0; calls < 200; calls++) {
+        ssize_t r = fdial_recv(FAKE_KTLS_FD, buf, size, 0);
+
+        if (r == -EAGAIN) {
+            if (fake_ktls.next < fake_ktls.n_events &&
+                fake_ktls.events[fake_ktls.next].kind == FAKE_SIGNAL)
+                fake_ktls.next++;
+            fake_ktls_wait();
+            continue;
+        }
+        if (r == -EINTR)
+            continue;
+        if (r <= 0) {
+            *ret_n = n;
+            return (int)r;
+        }
+        ck_assert_uint_le(n + (size_t)r, STREAM_MAX);
+        memcpy(stream + n, buf, (size_t)r);
+        n += (size_t)r;
+    }
+    ck_abort_msg("no end");
+}
+
+static void expect_talk(const struct talk *talk, const char *how, size_t size)
+{
+    char stream[STREAM_MAX];
+    size_t n = 0;
+    int end = read_all(size, stream, &n);
+
+    ck_assert_msg(end == talk->end, "%s, %s, buffer %zu: ends in %d, not %d", talk->name, how, size,
+                  end, talk->end);
+    ck_assert_msg(n == strlen(talk->data) && memcmp(stream, talk->data, n) == 0,
+                  "%s, %s, buffer %zu: got \"%.*s\"", talk->name, how, size, (int)n, stream);
+}
+
+START_TEST(test_talk)
+{
+    const struct talk *talk = &talks[_i];
+
+    for (unsigned v = 0; v < N_SIZES * GAP_KINDS * 8; v++) {
+        fake_ktls_reset(talk->version);
+        fake_ktls.is_blocking = v & 1;
+        fake_ktls.is_old = v & 2;
+        fake_ktls.expires_keys = v & 4;
+        for (const struct part *p = talk->parts; p->bytes; p++) {
+            add_gap(v / 8 % GAP_KINDS);
+            fake_ktls_add_record(p->type, p->bytes, p->n);
+        }
+        expect_talk(talk, "whole", sizes[v / 8 / GAP_KINDS]);
+    }
+}
+END_TEST
+
+/* Handshake messages may be split over records anywhere, and interrupted there. */
+START_TEST(test_split)
+{
+    static const char message[] = TICKET TICKET;
+    static const struct talk talk = {.name = "tickets", .data = "ab", .end = 0};
+    size_t n = sizeof message - 1;
+
+    for (size_t cut = 1; cut < n; cut++) {
+        for (unsigned v = 0; v < N_SIZES * GAP_KINDS * 4; v++) {
+            fake_ktls_reset(TLS_1_3);
+            fake_ktls.is_blocking = v & 1;
+            fake_ktls.is_old = v & 2;
+            fake_ktls_add_record(DATA, "a", 1);
+            fake_ktls_add_record(HANDSHAKE, message, cut);
+            add_gap(v / 4 % GAP_KINDS);
+            fake_ktls_add_record(HANDSHAKE, message + cut, n - cut);
+            fake_ktls_add_record(DATA, "b", 1);
+            fake_ktls_add_record(ALERT, CLOSE, 2);
+            expect_talk(&talk, "split", sizes[v / 4 / GAP_KINDS]);
+        }
+    }
+}
+END_TEST
+
+START_TEST(test_split_into_bytes)
+{
+    static const struct talk talk = {.name = "ticket", .data = "b", .end = 0};
+
+    for (unsigned v = 0; v < N_SIZES * GAP_KINDS * 4; v++) {
+        fake_ktls_reset(TLS_1_3);
+        fake_ktls.is_blocking = v & 1;
+        fake_ktls.is_old = v & 2;
+        for (size_t i = 0; i < sizeof TICKET - 1; i++)
+            fake_ktls_add_record(HANDSHAKE, TICKET + i, 1);
+        add_gap(v / 4 % GAP_KINDS);
+        fake_ktls_add_record(DATA, "b", 1);
+        fake_ktls_add_record(ALERT, CLOSE, 2);
+        expect_talk(&talk, "in bytes", sizes[v / 4 / GAP_KINDS]);
+    }
+}
+END_TEST
+
+/* Behind each byte of a ticket: the end, an error, or nothing more. At the boundary of two messages
+ * the call has left nothing behind, and says so by EAGAIN. */
+START_TEST(test_cut)
+{
+    static const struct fake_event cuts[] = {{.kind = FAKE_FIN},
+                                             {.kind = FAKE_ERROR, .number = ECONNRESET},
+                                             {.kind = FAKE_PAUSE, .number = 600000}};
+    static const int ends[] = {-ECONNABORTED, -ECONNRESET, -EPROTO};
+    size_t n = sizeof TICKET - 1;
+
+    for (size_t cut = 1; cut <= n; cut++) {
+        for (unsigned v = 0; v < N_SIZES * 3; v++) {
+            int end = ends[v % 3];
+            char buf[BUFFER_MAX];
+            int64_t waited_ms;
+
+            fake_ktls_reset(TLS_1_3);
+            fake_ktls_add_record(HANDSHAKE, TICKET, cut);
+            fake_ktls_add(cuts[v % 3]);
+            fake_ktls_add_record(DATA, "never", 5);
+            waited_ms = cut < n && end == -EPROTO ? WAIT_MS : 0;
+            if (cut == n && end == -EPROTO)
+                end = -EAGAIN;
+            ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, sizes[v / 3], 0), end);
+            ck_assert_int_le(waited_ms - 1000, fake_ktls.skew_ms);
+            ck_assert_int_le(fake_ktls.skew_ms, waited_ms);
+        }
+    }
+}
+END_TEST
+
+/* A peer that drips a ticket gets five seconds for all of it, and signals do not add to them. */
+START_TEST(test_drip)
+{
+    char c;
+
+    fake_ktls_reset(TLS_1_3);
+    for (size_t i = 0; i < sizeof TICKET - 1; i++) {
+        fake_ktls_add_record(HANDSHAKE, TICKET + i, 1);
+        fake_ktls_add((struct fake_event){.kind = FAKE_SIGNAL});
+        fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 700});
+    }
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, MSG_DONTWAIT), -EPROTO);
+    ck_assert_int_ge(fake_ktls.skew_ms, WAIT_MS - 1000);
+    ck_assert_int_le(fake_ktls.skew_ms, WAIT_MS);
+}
+END_TEST
+
+/* A message of a silent peer on a blocking socket is waited for, as data is. */
+START_TEST(test_blocking_waits)
+{
+    char c;
+
+    fake_ktls_reset(TLS_1_3);
+    fake_ktls.is_blocking = true;
+    fake_ktls_add_record(HANDSHAKE, TICKET, 3);
+    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    fake_ktls_add_record(HANDSHAKE, TICKET + 3, sizeof TICKET - 1 - 3);
+    fake_ktls_add_record(DATA, "x", 1);
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), 1);
+    ck_assert_int_eq(c, 'x');
+    ck_assert_uint_eq(fake_ktls.n_polls, 0);
+}
+END_TEST
+
+static const struct part floods[] = {PART(HANDSHAKE, TICKET), PART(ALERT, "\1\x5a"),
+                                     PART(HANDSHAKE, "\4\0\0\0")};
+
+/* As many records without data as are allowed, and one more. */
+START_TEST(test_flood)
+{
+    const struct part *flood = &floods[_i];
+    char buf[100];
+
+    for (unsigned n = FLOOD_LIMIT; n <= FLOOD_LIMIT + 1; n++) {
+        for (size_t size = 1; size <= sizeof buf; size += sizeof buf - 1) {
+            fake_ktls_reset(TLS_1_3);
+            for (unsigned i = 0; i < n; i++)
+                fake_ktls_add_record(flood->type, flood->bytes, flood->n);
+            fake_ktls_add_record(DATA, "x", 1);
+            ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, size, 0),
+                             n == FLOOD_LIMIT ? 1 : -EPROTO);
+        }
+    }
+}
+END_TEST
+
+/* Empty records between tickets, of which the kernel tells only that there were some. */
+START_TEST(test_flood_of_empty_records)
+{
+    char c;
+
+    fake_ktls_reset(TLS_1_3);
+    for (unsigned i = 0; i < FLOOD_LIMIT; i++) {
+        fake_ktls_add_record(DATA, "", 0);
+        fake_ktls_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
+    }
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EPROTO);
+}
+END_TEST
+
+START_TEST(test_flood_inside_message)
+{
+    static uint8_t bytes[65536] = {4, 0, 0xff, 0xfc};
+    char c;
+
+    fake_ktls_reset(TLS_1_3);
+    for (unsigned i = 0; i <= FLOOD_LIMIT; i++)
+        fake_ktls_add_record(HANDSHAKE, bytes + i, 1);
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EPROTO);
+    ck_assert_uint_eq(fake_ktls.next, FLOOD_LIMIT + 1);
+}
+END_TEST
+
+START_TEST(test_longest_ticket)
+{
+    static uint8_t bytes[131337] = {4, 2, 1, 5};
+    const size_t piece = 16384;
+
+    for (unsigned i = 0; i < N_SIZES; i++) {
+        char buf[BUFFER_MAX];
+
+        fake_ktls_reset(TLS_1_3);
+        for (size_t at = 0; at < sizeof bytes; at += piece)
+            fake_ktls_add_record(HANDSHAKE, bytes + at,
+                                 sizeof bytes - at < piece ? sizeof bytes - at : piece);
+        fake_ktls_add_record(DATA, "x", 1);
+        ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, sizes[i], 0), 1);
+        ck_assert_int_eq(buf[0], 'x');
+    }
+}
+END_TEST
+
+static const struct {
+    unsigned version;
+    int error, expected;
+} errors[] = {
+    {TLS_1_3, EBADMSG, -EPROTO},
+    {TLS_1_3, EMSGSIZE, -EPROTO},
+    {TLS_1_2, EINVAL, -EPROTO},
+    {TLS_1_3, ECONNRESET, -ECONNRESET},
+    {TLS_1_3, ETIMEDOUT, -ETIMEDOUT},
+    {TLS_1_3, EKEYEXPIRED, -EKEYEXPIRED},
+    {0, EINVAL, -EINVAL},
+    {0, ECONNRESET, -ECONNRESET},
+};
+
+START_TEST(test_error)
+{
+    char c;
+
+    fake_ktls_reset(errors[_i].version);
+    fake_ktls_add((struct fake_event){.kind = FAKE_ERROR, .number = errors[_i].error});
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), errors[_i].expected);
+}
+END_TEST
+
+/* Nothing is asked for, so nothing is an end, and nothing is taken. */
+START_TEST(test_no_room)
+{
+    char c;
+
+    fake_ktls_reset(TLS_1_3);
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 0, 0), 0);
+    fake_ktls_add_record(ALERT, "\2\x28", 2);
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 0, 0), 0);
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -(FDIAL_ALERT + 40));
+}
+END_TEST
+
+START_TEST(test_flags)
+{
+    static const int refused[] = {MSG_PEEK, MSG_TRUNC, MSG_OOB, MSG_ERRQUEUE,
+                                  MSG_PEEK | MSG_DONTWAIT};
+    char buf[4];
+
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        fake_ktls_reset(TLS_1_3);
+        fake_ktls_add_record(DATA, "x", 1);
+        ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, 1, refused[i]), -EINVAL);
+        ck_assert_uint_eq(fake_ktls.n_recvs, 0);
+    }
+    fake_ktls_reset(TLS_1_3);
+    fake_ktls.is_blocking = true;
+    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1});
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, 4, MSG_DONTWAIT), -EAGAIN);
+    fake_ktls_add_record(DATA, "ab", 2);
+    fake_ktls_add_record(DATA, "c", 1);
+    fake_ktls_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
+    fake_ktls_add_record(DATA, "d", 1);
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, 4, MSG_WAITALL), 3);
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, 1, MSG_WAITALL | MSG_NOSIGNAL), 1);
+}
+END_TEST
+
+/* A sealed socket without keys gives EBUSY, others do not know the option: there FIN is the end. */
+START_TEST(test_plain_end)
+{
+    static const int answers[] = {EBUSY, ENOPROTOOPT, EOPNOTSUPP};
+    char c;
+
+    fake_ktls_reset(0);
+    fake_ktls.getsockopt_errno = answers[_i];
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), 0);
+    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_WR), 0);
+    ck_assert_uint_eq(fake_ktls.n_sent, 0);
+    ck_assert_uint_eq(fake_ktls.n_shutdowns, 1);
+}
+END_TEST
+
+START_TEST(test_unix_pair)
+{
+    int pair[2];
+    char c;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    ck_assert_int_eq(fdial_recv(pair[0], &c, 1, MSG_DONTWAIT), -EAGAIN);
+    ck_assert_int_eq(fdial_send(pair[1], "xy", 2, 0), 2);
+    ck_assert_int_eq(fdial_recv(pair[0], &c, 1, MSG_PEEK), 1);
+    ck_assert_int_eq(fdial_recv(pair[0], &c, 1, 0), 1);
+    ck_assert_int_eq(c, 'x');
+    ck_assert_int_eq(fdial_shutdown(pair[1], SHUT_WR), 0);
+    ck_assert_int_eq(fdial_recv(pair[0], &c, 1, 0), 1);
+    ck_assert_int_eq(fdial_recv(pair[0], &c, 1, 0), 0);
+    close(pair[1]);
+    ck_assert_int_eq(fdial_send(pair[0], "x", 1, 0), -EPIPE);
+    close(pair[0]);
+}
+END_TEST
+
+static unsigned count_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    ck_assert_ptr_nonnull(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+/* The other end of a Unix target is anybody: the room for a record's type must have none for fds.
+ */
+START_TEST(test_no_fds_taken)
+{
+    int pair[2], fds[3] = {0, 1, 2};
+    char bytes[] = "x";
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof fds)];
+    } control = {.head = {.cmsg_len = CMSG_LEN(sizeof fds),
+                          .cmsg_level = SOL_SOCKET,
+                          .cmsg_type = SCM_RIGHTS}};
+    struct iovec iov = {bytes, 1};
+    struct msghdr header = {.msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = control.bytes,
+                            .msg_controllen = sizeof control.bytes};
+    unsigned before;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    memcpy(CMSG_DATA(&control.head), fds, sizeof fds);
+    ck_assert_int_eq(sendmsg(pair[1], &header, 0), 1);
+    before = count_fds();
+    ck_assert_int_eq(fdial_recv(pair[0], bytes, 1, 0), 1);
+    ck_assert_uint_eq(count_fds(), before);
+    close(pair[0]);
+    close(pair[1]);
+}
+END_TEST
+
+static void expect_close_sent(int how)
+{
+    ck_assert_uint_eq(fake_ktls.n_sent, 1);
+    ck_assert_uint_eq(fake_ktls.sent[0].type, ALERT);
+    ck_assert_uint_eq(fake_ktls.sent[0].n, 2);
+    ck_assert_int_eq(memcmp(fake_ktls.sent[0].bytes, CLOSE, 2), 0);
+    ck_assert_int_ne(fake_ktls.sent[0].flags & MSG_NOSIGNAL, 0);
+    ck_assert_uint_eq(fake_ktls.n_shutdowns, 1);
+    ck_assert_int_eq(fake_ktls.shutdowns[0], how);
+}
+
+START_TEST(test_shutdown)
+{
+    fake_ktls_reset(TLS_1_3);
+    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_WR), 0);
+    expect_close_sent(SHUT_WR);
+    fake_ktls_reset(TLS_1_2);
+    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_RDWR), 0);
+    expect_close_sent(SHUT_RDWR);
+    fake_ktls_reset(TLS_1_3);
+    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_RD), 0);
+    ck_assert_uint_eq(fake_ktls.n_send_calls, 0);
+    ck_assert_uint_eq(fake_ktls.n_shutdowns, 1);
+}
+END_TEST
+
+/* Nothing is shut down before the end of TLS is on its way. */
+START_TEST(test_shutdown_again)
+{
+    static const int again[] = {EAGAIN, EINTR};
+
+    fake_ktls_reset(TLS_1_3);
+    fake_ktls.send_errnos[0] = again[_i];
+    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_WR), -again[_i]);
+    ck_assert_uint_eq(fake_ktls.n_shutdowns, 0);
+    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_WR), 0);
+    expect_close_sent(SHUT_WR);
+}
+END_TEST
+
+static const struct {
+    int send_errno, shutdown_errno, expected;
+} dead[] = {{EPIPE, 0, 0},
+            {EPIPE, ENOTCONN, -ENOTCONN},
+            {ECONNRESET, ENOTCONN, -ENOTCONN},
+            {ECONNRESET, 0, -ECONNRESET}};
+
+START_TEST(test_shutdown_dead)
+{
+    fake_ktls_reset(TLS_1_3);
+    fake_ktls.send_errnos[0] = dead[_i].send_errno;
+    fake_ktls.shutdown_errno = dead[_i].shutdown_errno;
+    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_RDWR), dead[_i].expected);
+    ck_assert_uint_eq(fake_ktls.n_shutdowns, 1);
+}
+END_TEST
+
+START_TEST(test_send)
+{
+    fake_ktls_reset(TLS_1_3);
+    ck_assert_int_eq(fdial_send(FAKE_KTLS_FD, "abc", 3, MSG_DONTWAIT), 3);
+    ck_assert_uint_eq(fake_ktls.sent[0].type, 0);
+    ck_assert_int_eq(fake_ktls.sent[0].flags, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ck_assert_int_eq(memcmp(fake_ktls.sent[0].bytes, "abc", 3), 0);
+    fake_ktls.send_errnos[1] = EAGAIN;
+    ck_assert_int_eq(fdial_send(FAKE_KTLS_FD, "abc", 3, 0), -EAGAIN);
+}
+END_TEST
+
+START_TEST(test_strerror)
+{
+    ck_assert_str_eq(fdial_strerror(-(FDIAL_ALERT + 40)), "TLS alert: handshake_failure");
+    ck_assert_str_eq(fdial_strerror(-(FDIAL_ALERT + 0)), "TLS alert: close_notify");
+    ck_assert_str_eq(fdial_strerror(-(FDIAL_ALERT + 116)), "TLS alert: certificate_required");
+    ck_assert_str_eq(fdial_strerror(-(FDIAL_ALERT + 255)), "TLS alert without a name");
+    ck_assert_str_eq(fdial_strerror(-(FDIAL_ALERT + 256)), "unknown error");
+    ck_assert_str_eq(fdial_strerror(-ECONNREFUSED), strerror(ECONNREFUSED));
+    ck_assert_str_eq(fdial_strerror(0), strerror(0));
+    ck_assert_str_eq(fdial_strerror(12), strerror(0));
+    ck_assert_ptr_nonnull(strstr(fdial_strerror(-EKEYEXPIRED), "KeyUpdate"));
+    ck_assert_ptr_nonnull(strstr(fdial_strerror(-ECONNABORTED), "end of TLS"));
+    for (int i = -0x2000; i < 0x2000; i++)
+        ck_assert_str_ne(fdial_strerror(i), "");
+    ck_assert_str_eq(fdial_strerror(INT32_MIN), strerror(0));
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *suite = suite_create("client-io");
+    TCase *receive = tcase_create("receive"), *other = tcase_create("other");
+
+    tcase_add_loop_test(receive, test_talk, 0, N_TALKS);
+    tcase_add_test(receive, test_split);
+    tcase_add_test(receive, test_split_into_bytes);
+    tcase_add_test(receive, test_cut);
+    tcase_add_test(receive, test_drip);
+    tcase_add_test(receive, test_blocking_waits);
+    tcase_add_loop_test(receive, test_flood, 0, 3);
+    tcase_add_test(receive, test_flood_of_empty_records);
+    tcase_add_test(receive, test_flood_inside_message);
+    tcase_add_test(receive, test_longest_ticket);
+    tcase_add_loop_test(receive, test_error, 0, sizeof errors / sizeof *errors);
+    tcase_add_test(receive, test_no_room);
+    tcase_add_test(receive, test_flags);
+    suite_add_tcase(suite, receive);
+    tcase_add_loop_test(other, test_plain_end, 0, 3);
+    tcase_add_test(other, test_unix_pair);
+    tcase_add_test(other, test_no_fds_taken);
+    tcase_add_test(other, test_shutdown);
+    tcase_add_loop_test(other, test_shutdown_again, 0, 2);
+    tcase_add_loop_test(other, test_shutdown_dead, 0, sizeof dead / sizeof *dead);
+    tcase_add_test(other, test_send);
+    tcase_add_test(other, test_strerror);
+    suite_add_tcase(suite, other);
+    return suite;
+}
+
+int main(void)
+{
+    return suite_run(make_suite());
+}
