@@ -69,7 +69,7 @@ void tls_export_watch_output(struct tls_session *s, const void *data, size_t n)
 {
     uint8_t *tail = s->export ? s->export->tail : NULL;
 
-    if (!tail || s->is_established)
+    if (!tail)
         return;
     if (n >= FINISHED_SIZE) {
         memcpy(tail, (const uint8_t *)data + n - FINISHED_SIZE, FINISHED_SIZE);
@@ -268,6 +268,7 @@ int tls_session_export(struct tls_session *s, struct tls_kernel_keys *ret_tx,
         r = derive(s, (enum tls_kernel_cipher)cipher, &block);
     if (r >= 0) {
         assert(tls_queue_length(&s->sending) + tls_queue_length(&s->pending) == 0);
+        s->is_exported = true;
         tls_kernel_keys_put(ret_tx, cipher, block.client_key, block.client_iv, sequence);
         tls_kernel_keys_put(ret_rx, cipher, block.server_key, block.server_iv, sequence);
     }

@@ -44,6 +44,7 @@ struct tls_session {
 
     bool is_certificate_wanted; /* the peer asked for ours */
     bool is_established;
+    bool is_exported;      /* somebody else has its keys */
     bool is_ended;         /* the peer's close_notify came */
     bool is_closing;       /* our close_notify is asked for … */
     bool is_close_sent;    /* … and made */

@@ -58,12 +58,23 @@ int tls_session_new(struct tls_session **ret, struct tls_context *context,
     return 0;
 }
 
+/* OpenSSL leaves the traffic secrets of TLS 1.3 where they were; but a connection that is the
+ * kernel's leaves nothing of its keys with us. */
+static void free_ssl(struct tls_session *s)
+{
+    if (s->is_exported)
+        tls_memory_begin_wiping();
+    SSL_free(s->ssl);
+    if (s->is_exported)
+        tls_memory_end_wiping();
+}
+
 struct tls_session *tls_session_free(struct tls_session *s)
 {
     if (!s)
         return NULL;
     tls_export_end(s);
-    SSL_free(s->ssl);
+    free_ssl(s);
     X509_free(s->verify_cert);
     sk_X509_pop_free(s->verify_chain, X509_free);
     ERR_clear_error();

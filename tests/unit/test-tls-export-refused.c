@@ -1,13 +1,19 @@
 /* When there are no keys, and that they do not stay behind. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/core_names.h>
 #include <openssl/kdf.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "daemon/tls/internal.h"
 #include "tests/lib/tls-wire.h"
 
-#define ALL ((1U << TLS_KERNEL_CIPHERS) - 1)
+#define ALL         ((1U << TLS_KERNEL_CIPHERS) - 1)
+#define MAPPING_MAX (256 * 1024 * 1024)
 
 /* Returns nothing else, and the session goes on. */
 static void check_refused(struct pair *p)
@@ -177,6 +183,100 @@ START_TEST(half_a_record_behind_the_handshake)
 }
 END_TEST
 
+/* A secret that the sessions have, masked so that it is not found here. */
+#define MASK 0x5a
+static uint8_t masked[32];
+
+static void mask(const uint8_t *secret)
+{
+    for (size_t i = 0; i < sizeof masked; i++)
+        masked[i] = secret[i] ^ MASK;
+}
+
+static void see_key_log(const SSL *ssl, const char *line)
+{
+    static const char label[] = "CLIENT_TRAFFIC_SECRET_0 ";
+    const char *digits = strrchr(line, ' ') + 1;
+    uint8_t secret[sizeof masked];
+
+    (void)ssl;
+    if (strncmp(line, label, sizeof label - 1) != 0)
+        return;
+    for (size_t i = 0; i < sizeof secret; i++)
+        ck_assert_int_eq(sscanf(digits + 2 * i, "%2hhx", &secret[i]), 1);
+    mask(secret);
+    explicit_bzero(secret, sizeof secret);
+}
+
+static unsigned count_secrets(const uint8_t *data, size_t n)
+{
+    unsigned n_found = 0;
+
+    for (size_t i = 0, j; i + sizeof masked <= n; i++) {
+        for (j = 0; j < sizeof masked && (data[i + j] ^ MASK) == masked[j]; j++)
+            ;
+        n_found += j == sizeof masked;
+    }
+    return n_found;
+}
+
+/* How often the secret is in what malloc() has to give, used or not. Read through a file, which
+ * neither the sanitizers nor valgrind mind. */
+static unsigned find_secret(void)
+{
+    static uint8_t buf[1 << 20];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    unsigned n_found = 0;
+    char line[512];
+
+    ck_assert(maps && fd >= 0);
+    while (fgets(line, sizeof line, maps)) {
+        uintptr_t start, end;
+        char name[2] = "";
+
+        ck_assert_int_ge(sscanf(line, "%lx-%lx %*s %*s %*s %*s %1s", &start, &end, name), 2);
+        if (!strstr(line, " rw") || (name[0] != '\0' && !strstr(line, "[heap]")))
+            continue;
+        if (end - start > MAPPING_MAX)
+            continue; /* a sanitizer's own */
+        for (ssize_t n; start < end && (n = pread(fd, buf, sizeof buf, (off_t)start)) > 0;
+             start += (size_t)n)
+            n_found += count_secrets(buf, (size_t)n < end - start ? (size_t)n : end - start);
+    }
+    explicit_bzero(buf, sizeof buf);
+    close(fd);
+    fclose(maps);
+    return n_found;
+}
+
+/* Once the kernel has the keys nothing of them is in our memory. */
+START_TEST(nothing_stays)
+{
+    struct pair_options options = wire_options_of(_i);
+    uint8_t master[SSL_MAX_MASTER_KEY_LENGTH];
+    struct wire w;
+
+    wire_init(&w, &options);
+    SSL_CTX_set_keylog_callback(w.p.server_ctx, see_key_log);
+    wire_shake_hands(&w);
+    if (options.version == TLS1_2_VERSION) {
+        SSL_SESSION_get_master_key(SSL_get_session(w.p.server), master, sizeof master);
+        mask(master);
+        explicit_bzero(master, sizeof master);
+    }
+    wire_export(&w, _i);
+    tls_memory_begin_wiping();
+    SSL_free(w.p.server);
+    SSL_CTX_free(w.p.server_ctx);
+    tls_memory_end_wiping();
+    ck_assert_uint_ge(find_secret(), 1);
+    tls_session_free(w.p.client);
+    ck_assert_uint_eq(find_secret(), 0);
+    free(w.queue);
+}
+END_TEST
+
 START_TEST(made_up_keys)
 {
     static const char *const names[TLS_KERNEL_CIPHERS] = {
@@ -208,6 +308,7 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, foreign_cipher, 0, sizeof foreign / sizeof foreign[0]);
     tcase_add_loop_test(tcase, session_was_used, 0, TLS_KERNEL_CIPHERS);
     tcase_add_test(tcase, half_a_record_behind_the_handshake);
+    tcase_add_loop_test(tcase, nothing_stays, 0, TLS_KERNEL_CIPHERS);
     tcase_add_loop_test(tcase, made_up_keys, 0, TLS_KERNEL_CIPHERS);
 }
 

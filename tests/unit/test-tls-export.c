@@ -149,16 +149,22 @@ START_TEST(another_group)
 }
 END_TEST
 
-static struct tls_context *context_with_certificate(void)
+/* The certificate has a name of `size` bytes. */
+static struct tls_context *context_with_certificate(size_t size)
 {
-    const struct certs_spec spec = {.common_name = "client", .purpose = "clientAuth"};
+    char name[8192] = "DNS:";
+    const struct certs_spec spec = {
+        .common_name = "client", .purpose = "clientAuth", .names = name};
     const struct certs_pair *ca = certs_matrix_ca(pair_matrix);
-    struct certs_pair *own = certs_new(&spec, ca);
     struct tls_settings settings = {0};
     BIO *bio = BIO_new(BIO_s_mem());
+    struct certs_pair *own;
     struct tls_context *context;
     char *data;
 
+    ck_assert_uint_lt(size, sizeof name - 4);
+    memset(name + 4, 'x', size);
+    own = certs_new(&spec, ca);
     ck_assert(PEM_write_bio_PrivateKey(bio, own->key, NULL, NULL, 0, NULL, NULL));
     ck_assert(PEM_write_bio_X509(bio, own->cert));
     settings.certificate.n = (size_t)BIO_get_mem_data(bio, &data);
@@ -174,13 +180,49 @@ START_TEST(client_certificate)
     struct pair_options options = wire_options_of(_i);
     struct wire w;
 
-    options.context = context_with_certificate();
+    options.context = context_with_certificate(10);
     options.wants_client_certificate = true;
     wire_init(&w, &options);
     check_all(&w, _i);
     ck_assert_ptr_nonnull(SSL_get0_peer_certificate(w.p.server));
     wire_deinit(&w);
     tls_context_unref(options.context);
+}
+END_TEST
+
+/* OpenSSL puts out its last flight in pieces of 4096 bytes: the last record, which has the nonce to
+ * go on from in TLS 1.2, may lie in two of them. Returns how long the flight was. */
+static size_t check_flight(size_t name_size)
+{
+    struct pair_options options = wire_options_of(TLS_KERNEL_12_AES_128_GCM);
+    size_t n_flight;
+    struct wire w;
+
+    options.context = context_with_certificate(name_size);
+    options.wants_client_certificate = true;
+    wire_init(&w, &options);
+    wire_drive_client(&w);
+    wire_drive_server(&w);
+    n_flight = BIO_number_written(SSL_get_rbio(w.p.server));
+    wire_drive_client(&w);
+    n_flight = BIO_number_written(SSL_get_rbio(w.p.server)) - n_flight;
+    check_all(&w, TLS_KERNEL_12_AES_128_GCM);
+    wire_deinit(&w);
+    tls_context_unref(options.context);
+    return n_flight;
+}
+
+START_TEST(finished_in_two_pieces)
+{
+    const size_t piece = 4096, finished = 45;
+    size_t name_size = 2000 + piece - check_flight(2000);
+
+    for (size_t n = 0; n < finished + 5; n += 5) { /* signatures differ by a few bytes */
+        size_t n_flight = check_flight(name_size + n);
+
+        ck_assert_uint_gt(n_flight, piece - 10);
+        ck_assert_uint_lt(n_flight, piece + finished + 15);
+    }
 }
 END_TEST
 
@@ -247,6 +289,7 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, small_windows, 0, TLS_KERNEL_CIPHERS);
     tcase_add_loop_test(tcase, another_group, 0, TLS_KERNEL_CIPHERS);
     tcase_add_loop_test(tcase, client_certificate, 0, TLS_KERNEL_CIPHERS);
+    tcase_add_test(tcase, finished_in_two_pieces);
     tcase_add_loop_test(tcase, early_data_of_the_server, TLS_KERNEL_13_AES_128_GCM,
                         TLS_KERNEL_CIPHERS);
     tcase_add_loop_test(tcase, glued, 0, TLS_KERNEL_CIPHERS);
