@@ -285,6 +285,6 @@ void config_proxy_deinit(struct proxy *proxy)
     free(TAKE_PTR(proxy->service));
     free(TAKE_PTR(proxy->keytab));
     free(TAKE_PTR(proxy->memories));
-    proxy->tls = tls_context_unref(proxy->tls);
+    proxy->tls = tls_context_retire(proxy->tls);
     credential_deinit(&proxy->credential);
 }

@@ -222,6 +222,6 @@ void config_rule_deinit(struct rule *rule)
     free(TAKE_PTR(rule->name));
     free(TAKE_PTR(rule->socket));
     free(TAKE_PTR(rule->source));
-    rule->tls = tls_context_unref(rule->tls);
+    rule->tls = tls_context_retire(rule->tls);
     rule->stats = stats_put(rule->stats);
 }

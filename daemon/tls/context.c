@@ -41,12 +41,15 @@ static bool set_options(SSL_CTX *ctx, int min_version)
 {
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 
+    /* Tickets of TLS 1.2 are asked for by sessions that can be resumed (those of 1.3 come unasked).
+     * Resumption always has a new key exchange, and thus forward secrecy. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+    SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_NO_DHE_KEX);
     /* Peers get to see of our chain what the section has, not what the trust store knows. */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_read_ahead(ctx, 0);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    tls_resumption_watch(ctx);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, tls_verify_remember);
     SSL_CTX_set_cert_verify_callback(ctx, tls_trust_verify, NULL);
     SSL_CTX_set_verify_depth(ctx, TLS_CHAIN_DEPTH_MAX);
@@ -76,6 +79,8 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
     if (!c->verify_name != !settings->verify_name || !c->verify_uri != !settings->verify_uri)
         return -ENOMEM;
     c->is_verify_off = settings->is_verify_off;
+    c->is_resuming = !settings->is_resumption_off && !settings->is_verify_off &&
+                     !settings->needs_ocsp && !settings->crl_file;
     assert(settings->n_pins <= TLS_PINS_MAX);
     for (; c->n_pins < settings->n_pins; c->n_pins++) {
         assert(strlen(settings->pins[c->n_pins]) == TLS_PIN_LENGTH);
@@ -139,6 +144,7 @@ int tls_context_new(struct tls_context **ret, const struct tls_settings *setting
     ERR_clear_error();
     if (c) {
         atomic_init(&c->n_references, 1);
+        tls_tickets_init(&c->tickets);
         r = fill(c, settings, ret_problem);
     }
     if (r < 0)
@@ -163,6 +169,7 @@ struct tls_context *tls_context_unref(struct tls_context *context)
     if (!context)
         return NULL;
     if (atomic_fetch_sub_explicit(&context->n_references, 1, memory_order_acq_rel) == 1) {
+        tls_tickets_deinit(&context->tickets);
         SSL_CTX_free(context->ssl_ctx);
         BIO_meth_free(context->bio_method);
         free(context->verify_name);
@@ -170,4 +177,11 @@ struct tls_context *tls_context_unref(struct tls_context *context)
         free(context);
     }
     return NULL;
+}
+
+struct tls_context *tls_context_retire(struct tls_context *context)
+{
+    if (context)
+        tls_tickets_close(&context->tickets);
+    return tls_context_unref(context);
 }

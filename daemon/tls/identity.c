@@ -160,7 +160,9 @@ void tls_session_info(const struct tls_session *s, struct tls_info *ret)
     unsigned n;
 
     assert(s->is_established);
-    *ret = (struct tls_info){.version = (uint16_t)SSL_version(s->ssl), .cipher = name ? name : ""};
+    *ret = (struct tls_info){.version = (uint16_t)SSL_version(s->ssl),
+                             .cipher = name ? name : "",
+                             .is_resumed = SSL_session_reused(s->ssl)};
     SSL_get0_alpn_selected(s->ssl, &chosen, &n);
     assert(n < sizeof ret->alpn);
     if (n > 0)

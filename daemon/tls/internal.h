@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "daemon/tls/queue.h"
+#include "daemon/tls/tickets.h"
 #include "daemon/tls/tls.h"
 
 struct tls_context {
@@ -18,6 +19,8 @@ struct tls_context {
     bool has_ciphers; /* that somebody chose */
     char pins[TLS_PINS_MAX][TLS_PIN_LENGTH + 1];
     size_t n_pins;
+    bool is_resuming; /* sessions are kept in … */
+    struct tls_tickets tickets;
 };
 
 struct tls_session {
@@ -41,6 +44,12 @@ struct tls_session {
     int verify_depth;
     X509 *verify_cert;
     STACK_OF(X509) * verify_chain; /* as the peer sent it, when it was refused */
+
+    uint8_t ticket_key[TLS_TICKETS_KEY_SIZE];
+    bool is_resumable;       /* under that key sessions are kept */
+    bool is_offering;        /* one of them */
+    int64_t trusted_until_s; /* by the full handshake that this one rests on */
+    unsigned n_tickets;      /* that the peer sent */
 
     bool is_certificate_wanted; /* the peer asked for ours */
     bool is_established;
@@ -107,6 +116,15 @@ int tls_verify_remember(int is_ok, X509_STORE_CTX *store);
 void tls_time_print(const ASN1_TIME *time, char *buf, size_t size);
 /* The failure for the certificate remembered. */
 void tls_verify_explain(const struct tls_session *s, struct failure *ret);
+
+/* resumption.c: asks OpenSSL for the tickets. */
+void tls_resumption_watch(SSL_CTX *ctx);
+/* Offers a session from the cache, if there is one, when all else of the new session is set. */
+void tls_resumption_prepare(struct tls_session *s, const struct tls_params *params);
+/* The handshake is done and the peer accepted: what it gave may be kept. */
+void tls_resumption_finish(struct tls_session *s);
+/* It has failed: the key's sessions are good for nothing, or the peer is (RFC 8446, 6.2). */
+void tls_resumption_forget(struct tls_session *s);
 
 /* trust.c: the certificate verification of a context's sessions. */
 int tls_trust_verify(X509_STORE_CTX *store, void *context);

@@ -14,7 +14,9 @@ libdaemon_la_SOURCES += \
 	daemon/tls/memory.c \
 	daemon/tls/ocsp.c \
 	daemon/tls/queue.c daemon/tls/queue.h \
+	daemon/tls/resumption.c \
 	daemon/tls/session.c daemon/tls/tls.h \
 	daemon/tls/spiffe.c \
+	daemon/tls/tickets.c daemon/tls/tickets.h \
 	daemon/tls/trust.c \
 	daemon/tls/verify.c

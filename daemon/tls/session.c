@@ -50,6 +50,8 @@ int tls_session_new(struct tls_session **ret, struct tls_context *context,
             r = tls_ciphers_narrow(s, params);
         if (r >= 0)
             r = tls_export_begin(s, params->kernel_ciphers);
+        if (r >= 0)
+            tls_resumption_prepare(s, params);
     }
     ERR_clear_error();
     if (r < 0)
@@ -93,6 +95,7 @@ static void fail(struct tls_session *s)
     if (s->is_failed)
         return;
     s->is_failed = true;
+    tls_resumption_forget(s);
     if (s->failure.code == ERROR_NONE) /* trust.c may have said it */
         tls_fault_explain(s, &s->failure);
     ERR_clear_error();
@@ -104,10 +107,12 @@ static enum tls_progress finish_handshake(struct tls_session *s)
 
     if (problem) {
         s->is_failed = true;
+        tls_resumption_forget(s);
         failure_format(&s->failure, ERROR_TLS_PROTOCOL, 0, "%s", problem);
         return TLS_FAILED;
     }
     s->is_established = true;
+    tls_resumption_finish(s);
     return TLS_DONE;
 }
 
@@ -140,6 +145,7 @@ void tls_session_handshake_eof(struct tls_session *s, struct failure *ret_failur
     ERR_clear_error();
     if (!s->is_failed) {
         s->is_failed = true;
+        tls_resumption_forget(s);
         tls_fault_explain_eof(s, &s->failure);
     }
     *ret_failure = s->failure;

@@ -17,22 +17,25 @@
 #include "daemon/base/failure.h"
 #include "proto/message.h"
 
-#define TLS_RECORD_MAX      16384        /* plaintext of one record, RFC 8446, 5.1 */
-#define TLS_INPUT_MAX       (256 * 1024) /* ciphertext fed and not yet read */
-#define TLS_OUTPUT_MAX      (256 * 1024) /* ciphertext not yet sent */
-#define TLS_MESSAGES_MAX    32           /* post-handshake messages in a row without data */
-#define TLS_CHAIN_DEPTH_MAX 10           /* issuers between the certificate and a root */
-#define TLS_NAME_MAX        253          /* DNS name, RFC 1035, 2.3.4, as text */
-#define TLS_FIRST_MAX       64           /* bytes of an answer that is not TLS, for the error */
-#define TLS_PIN_PREFIX      "sha256//"
-#define TLS_PIN_LENGTH      44 /* of what follows: a SHA-256 in base 64 */
-#define TLS_PINS_MAX        16
-#define TLS_CIPHERS_MAX     64
-#define TLS_PASSPHRASE_MAX  1023
-#define TLS_OCSP_SKEW_S     300         /* by which clocks may differ */
-#define TLS_OCSP_AGE_MAX_S  (24 * 3600) /* of a response that does not say until when it is good */
-#define TLS_PROBLEM_MAX     255
-#define TLS_CA_FILE_MAX     (16 * 1024 * 1024) /* and of the CRL file */
+#define TLS_RECORD_MAX           16384        /* plaintext of one record, RFC 8446, 5.1 */
+#define TLS_INPUT_MAX            (256 * 1024) /* ciphertext fed and not yet read */
+#define TLS_OUTPUT_MAX           (256 * 1024) /* ciphertext not yet sent */
+#define TLS_MESSAGES_MAX         32           /* post-handshake messages in a row without data */
+#define TLS_CHAIN_DEPTH_MAX      10           /* issuers between the certificate and a root */
+#define TLS_NAME_MAX             253          /* DNS name, RFC 1035, 2.3.4, as text */
+#define TLS_FIRST_MAX            64          /* bytes of an answer that is not TLS, for the error */
+#define TLS_RESUMPTION_AGE_MAX_S 3600        /* of sessions, since their full handshake */
+#define TLS_TICKET_MAX           (16 * 1024) /* bytes of one that is kept */
+#define TLS_TICKETS_PER_SESSION  8           /* of one connection that are kept */
+#define TLS_PIN_PREFIX           "sha256//"
+#define TLS_PIN_LENGTH           44 /* of what follows: a SHA-256 in base 64 */
+#define TLS_PINS_MAX             16
+#define TLS_CIPHERS_MAX          64
+#define TLS_PASSPHRASE_MAX       1023
+#define TLS_OCSP_SKEW_S          300         /* by which clocks may differ */
+#define TLS_OCSP_AGE_MAX_S       (24 * 3600) /* of a response that does not say until when it is good */
+#define TLS_PROBLEM_MAX          255
+#define TLS_CA_FILE_MAX          (16 * 1024 * 1024) /* and of the CRL file */
 
 /* One `tls` section, checked by who read it. Strings are the owner's; NULL: the default. */
 struct tls_settings {
@@ -51,7 +54,8 @@ struct tls_settings {
     char *verify_uri;  /* SPIFFE ID to verify instead of any name; not together with verify_name */
     bool is_verify_off; /* any certificate will do; the pins hold all the same */
     char **pins; /* without the prefix: the leaf's SubjectPublicKeyInfo must have one; none: any */
-    size_t n_pins; /* at most TLS_PINS_MAX */
+    size_t n_pins;          /* at most TLS_PINS_MAX */
+    bool is_resumption_off; /* each handshake is a full one */
 };
 
 struct tls_context;
@@ -79,6 +83,9 @@ int tls_context_new(struct tls_context **ret, const struct tls_settings *setting
                     struct tls_problem *ret_problem);
 struct tls_context *tls_context_ref(struct tls_context *context);
 struct tls_context *tls_context_unref(struct tls_context *context); /* NULL is fine; returns NULL */
+/* The same, of who makes new sessions: those that are there, which may live for long, find none to
+ * resume any more and keep none. */
+struct tls_context *tls_context_retire(struct tls_context *context);
 
 /* Of the target. The context's verify_name replaces what is verified, not what is sent as SNI. A
  * name that is an address in text is taken as one: no SNI (RFC 6066, 3), the certificate must have

@@ -101,8 +101,12 @@ static int give_staple(SSL *ssl, void *arg)
 
 static void init_server(struct pair *p, const struct pair_options *options)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = options->server_ctx;
 
+    if (ctx)
+        SSL_CTX_up_ref(ctx);
+    else
+        ctx = SSL_CTX_new(TLS_server_method());
     ck_assert_ptr_nonnull(ctx);
     SSL_CTX_set_security_level(ctx, 0);
     ck_assert(
@@ -111,6 +115,7 @@ static void init_server(struct pair *p, const struct pair_options *options)
     ck_assert(SSL_CTX_set_max_proto_version(ctx, options->version));
     ck_assert(SSL_CTX_use_certificate(ctx, options->server->chain[0]->cert));
     ck_assert(SSL_CTX_use_PrivateKey(ctx, options->server->chain[0]->key));
+    SSL_CTX_clear_chain_certs(ctx);
     for (size_t i = 1; i < options->server->n_chain; i++)
         ck_assert(SSL_CTX_add1_chain_cert(ctx, options->server->chain[i]->cert));
     if (options->suites)

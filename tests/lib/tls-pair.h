@@ -31,7 +31,8 @@ struct pair_options {
     const char *groups;              /* of the server; NULL: any */
     const char *alpn;                /* what the server answers, asked or not; NULL: nothing */
     bool wants_client_certificate;
-    struct text staple; /* an OCSP response; data NULL: none */
+    struct text staple;  /* an OCSP response; data NULL: none */
+    SSL_CTX *server_ctx; /* of a pair before, whose sessions this server resumes; NULL: a new one */
 };
 
 struct pair {

@@ -45,3 +45,8 @@ struct tls_context *tls_context_unref(struct tls_context *context)
         free(context);
     return NULL;
 }
+
+struct tls_context *tls_context_retire(struct tls_context *context)
+{
+    return tls_context_unref(context);
+}

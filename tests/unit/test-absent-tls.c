@@ -34,6 +34,11 @@ struct tls_context *tls_context_unref(struct tls_context *context)
     return NULL;
 }
 
+struct tls_context *tls_context_retire(struct tls_context *context)
+{
+    return tls_context_unref(context);
+}
+
 static bool is_system_store(void)
 {
     return !seen.ca_file;

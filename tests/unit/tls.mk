@@ -8,6 +8,7 @@ libtesttls_la_SOURCES = \
 	tests/lib/tls-kernel.c tests/lib/tls-kernel.h \
 	tests/lib/tls-pair.c tests/lib/tls-pair.h \
 	tests/lib/tls-wire.c tests/lib/tls-wire.h
+	tests/lib/tls-resume.c tests/lib/tls-resume.h
 libtesttls_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
 libtesttls_la_LIBADD = libtestcerts.la $(OPENSSL_LIBS)
 
@@ -25,6 +26,9 @@ check_PROGRAMS += \
 	tests/unit/test-tls-messages \
 	tests/unit/test-tls-ocsp \
 	tests/unit/test-tls-offer \
+	tests/unit/test-tls-resumption \
+	tests/unit/test-tls-resumption-limits \
+	tests/unit/test-tls-tickets \
 	tests/unit/test-tls-trust \
 	tests/unit/test-tls-verify
 tests_unit_test_tls_SOURCES = tests/unit/test-tls.c
@@ -60,6 +64,15 @@ tests_unit_test_tls_ocsp_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_offer_SOURCES = tests/unit/test-tls-offer.c
 tests_unit_test_tls_offer_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_offer_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_resumption_SOURCES = tests/unit/test-tls-resumption.c
+tests_unit_test_tls_resumption_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_resumption_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_resumption_limits_SOURCES = tests/unit/test-tls-resumption-limits.c
+tests_unit_test_tls_resumption_limits_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_resumption_limits_LDADD = $(TLS_TEST_LIBS)
+tests_unit_test_tls_tickets_SOURCES = tests/unit/test-tls-tickets.c
+tests_unit_test_tls_tickets_CFLAGS = $(TLS_TEST_CFLAGS)
+tests_unit_test_tls_tickets_LDADD = $(TLS_TEST_LIBS)
 tests_unit_test_tls_trust_SOURCES = tests/unit/test-tls-trust.c
 tests_unit_test_tls_trust_CFLAGS = $(TLS_TEST_CFLAGS)
 tests_unit_test_tls_trust_LDADD = $(TLS_TEST_LIBS)
