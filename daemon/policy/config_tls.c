@@ -86,14 +86,19 @@ static int parse_words(const struct section *section, struct tls_settings *ret, 
     static const struct config_word versions[] = {{"1.2", TLS_1_2}, {"1.3", TLS_1_3}};
     static const struct config_word ocsp[] = {{"required", true}, {"off", false}};
     unsigned version = TLS_1_2, needs_ocsp = false;
+    const struct value *resumption = config_find_value(section, KEY_RESUMPTION);
+    bool is_resuming = true;
     int r = config_parse_word(config_find_value(section, KEY_MIN_VERSION), KEY_MIN_VERSION,
                               versions, ARRAY_SIZE(versions), "1.2 or 1.3", &version, error);
 
     if (r == 0)
         r = config_parse_word(config_find_value(section, KEY_OCSP), KEY_OCSP, ocsp,
                               ARRAY_SIZE(ocsp), "required or off", &needs_ocsp, error);
+    if (r == 0 && resumption)
+        r = config_parse_bool(resumption, KEY_RESUMPTION, &is_resuming, error);
     ret->min_version = (int)version;
     ret->needs_ocsp = needs_ocsp;
+    ret->is_resumption_off = !is_resuming;
     return r;
 }
 

@@ -47,6 +47,7 @@ enum config_form {
     X(VERIFY_NAME, "verify-name", FORM_ONE)                                                        \
     X(OCSP, "ocsp", FORM_ONE)                                                                      \
     X(CRL_FILE, "crl-file", FORM_ONE)                                                              \
+    X(RESUMPTION, "resumption", FORM_ONE)                                                          \
     X(CIPHERS, "ciphers", FORM_LIST)                                                               \
     X(CERTIFICATE, "certificate", FORM_ONE)                                                        \
     X(KEY, "key", FORM_ONE)                                                                        \

@@ -59,6 +59,11 @@ static bool is_without_ocsp(void)
     return !seen.needs_ocsp;
 }
 
+static bool is_resuming(void)
+{
+    return !seen.is_resumption_off;
+}
+
 static bool is_1_2_enough(void)
 {
     return seen.min_version == 0x0303;
@@ -107,6 +112,7 @@ static const struct row {
     [KEY_VERIFY] = {"verify = off", "", is_verified},
     [KEY_PIN] = {"pin = \"sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"", "", is_unpinned},
     [KEY_OCSP] = {"ocsp = required", "", is_without_ocsp},
+    [KEY_RESUMPTION] = {"resumption = false", "", is_resuming},
     [KEY_CRL_FILE] = {"crl-file = /dev/null", "", is_without_crl},
     [KEY_CERTIFICATE] = {"certificate = file", "", is_anonymous},
     [KEY_KEY] = {"key = file", "certificate = file", is_key_in_certificate},

@@ -332,6 +332,7 @@ static const struct {
      "2: 'key' belongs to a 'certificate', which is missing; add it, or remove this"},
     {TLS("passphrase = x"),
      "2: 'passphrase' belongs to a 'certificate', which is missing; add it, or remove this"},
+    {TLS("resumption = off"), "2: 'resumption' takes true or false; 'off' is neither"},
     {TLS("ocsp = yes"), "2: 'ocsp' takes required or off; 'yes' is unknown"},
     {TLS("verify = off\nocsp = required"),
      "3: 'ocsp' means nothing where 'verify' is off; remove one of them"},
