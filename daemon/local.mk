@@ -41,6 +41,7 @@ libdaemon_la_SOURCES = \
 	daemon/conn/plan.c daemon/conn/plan.h \
 	daemon/conn/plan_format.c \
 	daemon/conn/seal.c daemon/conn/seal.h \
+	daemon/conn/session_key.c daemon/conn/session_key.h \
 	daemon/conn/source.c daemon/conn/source.h \
 	daemon/conn/step_connect.c \
 	daemon/conn/step_dialog.c daemon/conn/step_dialog.h \

@@ -19,6 +19,7 @@
     X(CONNECTED_TCP, "connected_tcp") /* connections handed over */                                \
     X(CONNECTED_KTLS, "connected_ktls")                                                            \
     X(CONNECTED_RELAY, "connected_relay")                                                          \
+    X(TLS_RESUMED, "tls_resumed")   /* of them, with a target's TLS session from before */         \
     X(RELAYS_CLEAN, "relays_clean") /* relays ended, in the order of enum relay_end */             \
     X(RELAYS_TRUNCATED, "relays_truncated")                                                        \
     X(RELAYS_RESET, "relays_reset")                                                                \

@@ -33,6 +33,7 @@ struct conn_env {
 struct conn_params {
     struct quota *payer;    /* for names that are looked up */
     struct fair_lane *lane; /* for handshakes */
+    const char *rule;       /* its name */
     struct target target;
     struct plan plan;
     unsigned addresses; /* mask of enum address_class */

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "daemon/conn/session_key.h"
+
 static struct conn *conn_of(struct channel *channel)
 {
     return container_of(channel, struct conn, channel);
@@ -121,7 +123,9 @@ static void handshake(struct task *task)
 static int new_session(const struct conn *conn, struct tls_session **ret)
 {
     const struct target *target = &conn->params->target;
-    struct tls_params params = {.alpn = conn->params->alpn,
+    char key[SESSION_KEY_MAX];
+    struct tls_params params = {.session_key = session_key_make(conn, key),
+                                .alpn = conn->params->alpn,
                                 .n_alpn = conn->params->n_alpn,
                                 .is_anonymous = conn->params->plan.is_anonymous};
 
@@ -145,7 +149,9 @@ static int new_proxy_session(const struct conn *conn, struct tls_session **ret)
 {
     const struct proxy *proxy = plan_proxy(&conn->params->plan, conn_step(conn)->hop);
     static const struct text http = {"http/1.1", 8};
-    struct tls_params params = {.name = proxy->tls_name,
+    char key[SESSION_KEY_MAX];
+    struct tls_params params = {.session_key = session_key_make(conn, key),
+                                .name = proxy->tls_name,
                                 .alpn = &http,
                                 .n_alpn = 1,
                                 .is_anonymous = conn->params->plan.is_anonymous};

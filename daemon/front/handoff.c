@@ -132,6 +132,7 @@ static void fill_success(struct message_result *result, const struct conn *conn,
         tls_session_info(conn_tls_of_target(conn), info);
         result->tls_version = info->version;
         result->tls_cipher = text_of(info->cipher);
+        result->is_resumed = info->is_resumed;
         if (info->alpn[0])
             result->alpn = text_of(info->alpn);
     }
@@ -234,6 +235,16 @@ static void result_sent(struct outgoing *out, int res)
     request_free(request);
 }
 
+static void count_resumed(const struct request *request, const struct conn *conn)
+{
+    struct tls_info info = {0};
+
+    if (conn_tls_of_target(conn))
+        tls_session_info(conn_tls_of_target(conn), &info);
+    if (info.is_resumed)
+        stats_add(request->route.rule->stats, STAT_TLS_RESUMED, 1);
+}
+
 /* All that are of the result's kind. Returns 0, or why they are fewer or none. */
 static int take_fds(struct request *request, struct outgoing *out)
 {
@@ -247,6 +258,7 @@ static int take_fds(struct request *request, struct outgoing *out)
             continue;
         if (!untaken_add(untaken, 1))
             return -ETOOMANYREFS;
+        count_resumed(request, conn);
         r = take_fd(request, conn, &out->fds[out->n_untaken]);
         if (r < 0) {
             untaken_sub(untaken, 1);

@@ -102,6 +102,8 @@ static const struct family {
      STAT_UNDECIDED, STAT_DENIED},
     {"fdial_connections_total", "Connections handed over.", "handoff", "connected_",
      STAT_CONNECTED_TCP, STAT_CONNECTED_RELAY},
+    {"fdial_tls_resumed_total", "Connections whose TLS session with the target was resumed.", NULL,
+     "", STAT_TLS_RESUMED, STAT_TLS_RESUMED},
     {"fdial_relays_ended_total", "Relays that have ended, by how.", "end", "relays_",
      STAT_RELAYS_CLEAN, STAT_RELAYS_LIFETIME},
     {"fdial_relay_sent_bytes_total", "Bytes sent by relays that have ended.", NULL, "",

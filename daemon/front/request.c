@@ -214,6 +214,7 @@ static bool prepare(struct peer *peer, uint64_t id, const struct message_connect
     memcpy(request->tls_name, tls_name, sizeof tls_name);
     request->params.payer = peer->user->quota;
     request->params.lane = &peer->user->handshakes;
+    request->params.rule = route.rule->name;
     request->params.target = target;
     request->params.plan = plan;
     request->params.addresses = route.rule->addresses;

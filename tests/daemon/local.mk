@@ -24,6 +24,7 @@ script_tests += \
 	tests/daemon/test-proxy-targets.py \
 	tests/daemon/test-relay.py \
 	tests/daemon/test-reload.py \
+	tests/daemon/test-resumption.py \
 	tests/daemon/test-rules.py \
 	tests/daemon/test-seal.py \
 	tests/daemon/test-socks4.py \

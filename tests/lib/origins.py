@@ -125,14 +125,15 @@ class Page(Origin):
 
 class Tls(Origin):
     """TLS with this certificate, then handle(conn) on top, then close_notify (is_clean False: only
-    FIN). `seen` has (server name asked for, version, ALPN) of each finished handshake."""
+    FIN). `seen` has (server name asked for, version, ALPN) of each finished handshake, `resumed`
+    whether it was with a session from before. context: another's, whose sessions it can resume."""
 
     def __init__(self, certificate, key, handle=echo, *, alpn=(), minimum=None, maximum=None,
-                 client_ca=None, ciphers=None, is_clean=True, **kwargs):
-        self.seen = []
+                 client_ca=None, ciphers=None, is_clean=True, context=None, **kwargs):
+        self.seen, self.resumed = [], []
         self._is_clean = is_clean
         self._names = {}
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if ciphers:
             self.context.set_ciphers(ciphers)
         self.context.load_cert_chain(certificate, key)
@@ -153,6 +154,7 @@ class Tls(Origin):
         try:
             name = self._names.pop(id(tls), None)
             self.seen.append((name, tls.version(), tls.selected_alpn_protocol()))
+            self.resumed.append(tls.session_reused)
             self._handle(tls)
             if self._is_clean:
                 tls.unwrap().close()

@@ -25,6 +25,11 @@ tests_unit_test_faults_SOURCES = tests/unit/test-faults.c
 tests_unit_test_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(OPENSSL_CFLAGS) -DFDIAL_FAULT_INJECTION
 tests_unit_test_faults_LDADD = libdaemon.la libring_fault.la libtestcerts.la $(CHECK_LIBS) $(OPENSSL_LIBS)
 
+check_PROGRAMS += tests/unit/test-session-key
+tests_unit_test_session_key_SOURCES = tests/unit/test-session-key.c
+tests_unit_test_session_key_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_session_key_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/test-escape
 tests_unit_test_escape_SOURCES = tests/unit/test-escape.c
 tests_unit_test_escape_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

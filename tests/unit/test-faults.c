@@ -186,7 +186,7 @@ static void front_start(const char *seal)
     ck_assert_int_eq(stats_table_new(&stats), 0);
     front.undecided = stats_get(stats, "");
     n = snprintf(text, sizeof text,
-                 "tls \"t\" { ca-file = \"%s\" }\n"
+                 "tls \"t\" { ca-file = \"%s\" resumption = false }\n" /* all is freed */
                  "rule \"r\" { client = { \"uid:%u\" } allow = { \"*://*:*\" }"
                  " addresses = { \"loopback\" } seal = \"%s\" tls = \"t\" }\n",
                  ca_path, getuid(), seal);
