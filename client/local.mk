@@ -1,7 +1,7 @@
 lib_LTLIBRARIES += libfdial.la
 bin_PROGRAMS += fdial
 include_HEADERS += client/fdial.h
-dist_man_MANS += client/fdial.1 client/fdial.3
+dist_man_MANS += client/fdial.1 client/fdial.3 client/fdial-ktls.7
 pkgconfig_DATA = client/libfdial.pc
 
 # libc only; whatever else it would need, its users would need too.
