@@ -90,9 +90,18 @@ static json_t *tls_to_json(const struct fdial_result *r)
 {
     if (fdial_result_tls_version(r) == 0)
         return json_null();
-    return json_pack("{s:s, s:o, s:o}", "version", tls_version_name(fdial_result_tls_version(r)),
-                     "cipher", string_to_json(fdial_result_tls_cipher(r)), "alpn",
-                     string_to_json(fdial_result_alpn(r)));
+    return json_pack("{s:s, s:o, s:o, s:b}", "version",
+                     tls_version_name(fdial_result_tls_version(r)), "cipher",
+                     string_to_json(fdial_result_tls_cipher(r)), "alpn",
+                     string_to_json(fdial_result_alpn(r)), "resumed", fdial_result_is_resumed(r));
+}
+
+/* The reason is printable as it is. */
+static json_t *reason_to_json(const struct fdial_result *r)
+{
+    const char *reason = fdial_result_handoff_reason(r);
+
+    return *reason ? json_string(reason) : json_null();
 }
 
 static json_t *response_to_json(const struct fdial_result *r)
@@ -136,6 +145,7 @@ static int print_json(const struct check *check)
                             check->status == EXIT_DONE
                                 ? json_string(handoff_name(fdial_result_handoff(r)))
                                 : json_null());
+        json_object_set_new(object, "handoff_reason", reason_to_json(r));
         json_object_set_new(object, "warm", json_boolean(fdial_result_is_warm(r)));
         json_object_set_new(object, "tls", tls_to_json(r));
         json_object_set_new(object, "certificates", chain_to_json(r));
@@ -227,6 +237,18 @@ static bool is_by_proxy(const struct fdial_result *r)
     return false;
 }
 
+/* "hand-over   relay, warm (why it is no better kind)" */
+static void print_handoff(const struct fdial_result *r)
+{
+    const char *reason = fdial_result_handoff_reason(r);
+
+    printf("%-12s%s%s", "hand-over", handoff_name(fdial_result_handoff(r)),
+           fdial_result_is_warm(r) ? ", warm" : "");
+    if (*reason)
+        printf(" (%s)", reason);
+    putchar('\n');
+}
+
 static void print_text(const struct check *check)
 {
     const struct fdial_result *r = check->result;
@@ -241,7 +263,8 @@ static void print_text(const struct check *check)
         if (*address)
             printf("%-12s%s\n", "from", address);
         if (fdial_result_tls_version(r) != 0) {
-            print_field("tls", tls_version_name(fdial_result_tls_version(r)));
+            printf("%-12s%s%s\n", "tls", tls_version_name(fdial_result_tls_version(r)),
+                   fdial_result_is_resumed(r) ? ", resumed" : "");
             print_field("cipher", fdial_result_tls_cipher(r));
             print_field("alpn", fdial_result_alpn(r));
         }
@@ -250,8 +273,7 @@ static void print_text(const struct check *check)
     }
     if (check->status != EXIT_DONE)
         return;
-    printf("%-12s%s%s\n", "hand-over", handoff_name(fdial_result_handoff(r)),
-           fdial_result_is_warm(r) ? ", warm" : "");
+    print_handoff(r);
     printf("%-12s%10.3f ms\n", "done", (double)check->elapsed_us / 1000.0);
 }
 
@@ -276,6 +298,7 @@ int cmd_check(const struct command *command, int argc, char **argv)
     if (check.status == EXIT_DONE) {
         fd = fdial_result_take_fd(dialled.result, 0);
         dial_find_local(dialled.result, fd, &check.local);
+        fdial_shutdown(fd, SHUT_WR); /* so that the server of a kTLS socket sees no broken TLS */
     }
     if (o.is_json)
         e = print_json(&check);

@@ -3,12 +3,15 @@
  * Two one-way flows with a buffer each, and one poll(2). The end of stdin shuts the connection down
  * for writing; the end of the connection closes stdout. stdin and stdout are shared with whoever
  * started us, so they are never made non-blocking: what poll announced is read or written in
- * amounts that do not block (PIPE_BUF for a pipe, MSG_DONTWAIT for a socket).
+ * amounts that do not block (PIPE_BUF for a pipe, MSG_DONTWAIT for a socket). The connection is
+ * ours alone and is made non-blocking: the end of TLS has to wait for room like data, and the peer
+ * may make none before it was read from.
  *
  * A relay's end looks the same whether it was a proper one or not; the daemon tells on the session,
  * which is kept for that.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,8 +35,8 @@ struct end {
 struct flow {
     struct end from, to;
     size_t start, n; /* what is in the buffer */
-    bool has_ended;  /* `from` gave its end */
-    bool is_done;    /* … and everything was written, and the end was passed on; or it failed */
+    bool has_ended;  /* `from` gave its end, which is yet to be passed on behind the buffer */
+    bool is_done;    /* everything was written, and the end was passed on; or it failed */
     int error;       /* negative errno */
     const struct end *failed;
     uint8_t buf[FLOW_BUFFER_SIZE];
@@ -68,13 +71,13 @@ static ssize_t end_write(const struct end *end, const void *buf, size_t n)
     return r < 0 ? -errno : r;
 }
 
-/* Closing a socket that is stdin too would not tell the other side anything. */
-static void end_finish(const struct end *end)
+/* Closing a socket that is stdin too would not tell the other side anything. As end_write(). */
+static int end_finish(const struct end *end)
 {
     if (end->is_socket)
-        fdial_shutdown(end->fd, SHUT_WR);
-    else
-        close(end->fd);
+        return fdial_shutdown(end->fd, SHUT_WR);
+    close(end->fd);
+    return 0;
 }
 
 static void flow_fail(struct flow *flow, const struct end *end, int error)
@@ -122,6 +125,14 @@ static void flow_write(struct flow *flow)
     flow->n -= (size_t)n;
 }
 
+/* Whoever reads no more has no use for the end: its failure is none. */
+static void flow_end(struct flow *flow)
+{
+    int r = end_finish(&flow->to);
+
+    flow->is_done = r != -EAGAIN && r != -EINTR;
+}
+
 /* One step in the direction that is possible; passes the end on once the buffer is empty. */
 static void flow_step(struct flow *flow, int in, int out)
 {
@@ -131,10 +142,8 @@ static void flow_step(struct flow *flow, int in, int out)
         flow_read(flow);
     else if (flow->n > 0 && out)
         flow_write(flow);
-    if (!flow->is_done && flow->n == 0 && flow->has_ended) {
-        end_finish(&flow->to);
-        flow->is_done = true;
-    }
+    if (!flow->is_done && flow->n == 0 && flow->has_ended)
+        flow_end(flow);
 }
 
 /* -1 leaves a descriptor out; a hang-up would otherwise be announced again and again. */
@@ -150,7 +159,7 @@ static short wants_in(const struct flow *flow)
 
 static short wants_out(const struct flow *flow)
 {
-    return !flow->is_done && flow->n > 0 ? POLLOUT : 0;
+    return !flow->is_done && (flow->n > 0 || flow->has_ended) ? POLLOUT : 0;
 }
 
 /* Both directions are over for the other side, and stdin has nothing that would be lost. Asked only
@@ -220,13 +229,15 @@ static int connect_streams(int fd, const char *target)
     up = (struct flow){.from = end_of(STDIN_FILENO, "stdin"), .to = end_of(fd, "connection")};
     down = (struct flow){.from = up.to, .to = end_of(STDOUT_FILENO, "stdout")};
     signal(SIGPIPE, SIG_IGN);
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return report_error(EXIT_CONNECTION, target, "connection: %s", strerror(errno));
     r = carry(&up, &down);
     if (r < 0)
         return report_error(EXIT_CONNECTION, target, "poll: %s", strerror(-r));
     failed = down.error < 0 ? &down : &up;
     if (failed->error < 0)
         return report_error(EXIT_CONNECTION, target, "%s: %s", failed->failed->name,
-                            strerror(-failed->error));
+                            fdial_strerror(failed->error));
     return EXIT_DONE;
 }
 

@@ -216,7 +216,10 @@ static void say_connected(const char *target, const struct fdial_result *r)
         fprintf(stderr, ", TLS %s ", tls_version_name(fdial_result_tls_version(r)));
         print_escaped(stderr, fdial_result_tls_cipher(r), strlen(fdial_result_tls_cipher(r)));
     }
-    fputs(fdial_result_is_warm(r) ? ", warm\n" : "\n", stderr);
+    fputs(fdial_result_is_warm(r) ? ", warm" : "", stderr);
+    if (*fdial_result_handoff_reason(r))
+        fprintf(stderr, " (%s)", fdial_result_handoff_reason(r));
+    fputc('\n', stderr);
 }
 
 int dial_take_fd(struct dial *ret, const struct options *o, const char *target, int *ret_fd)

@@ -26,6 +26,7 @@ VERSION, SOFTWARE, MESSAGE_MAX, PENDING_MAX, COUNT_MAX = 1, 2, 3, 4, 5
 TARGET, TIMEOUT_MS, FAMILY, ALPN, TLS_NAME, HANDOFF, HEADER, SUBPROTOCOL = range(16, 24)
 AS_USER, PATTERN, CODE, STAGE, HOP, ERRNO, DETAIL, WARM, PEER, LOCAL = 25, 26, 32, 33, 34, 35, 36, 37, 38, 39
 TLS_VERSION, TLS_CIPHER, CERT, RESPONSE, RESPONSE_CLEAR, TIME = 40, 41, 42, 43, 44, 45
+HANDOFF_REASON, TLS_RESUMED = 46, 47
 END, INDEX, SENT, RECEIVED, RULE, PLAN, STAT, WHO = 48, 49, 50, 51, 56, 57, 58, 59
 
 
@@ -84,6 +85,7 @@ FAILURES = {
     "proxyauth.test": failure(50, 5, "", 1),
     "proxyrefused.test": failure(51, 5, "status 503", 2),
     "gone.test": failure(30, 3),
+    "nokernel.test": failure(90, 9, "the kernel has no TLS"),
     "rude.test": failure(42, 4, "\\x1b[2J"),
 }
 
@@ -157,6 +159,8 @@ class Daemon:
         if target.startswith("https"):
             attributes += [u16(TLS_VERSION, 0x304), attr(TLS_CIPHER, "TLS_AES_128_GCM_SHA256"),
                            attr(ALPN, "http/1.1")] + [attr(CERT, c) for c in self.chain]
+        if host == "why.test":
+            attributes += [attr(HANDOFF_REASON, b"the kernel has no \x1bTLS"), u8(TLS_RESUMED, 1)]
         if target.startswith("ws"):
             attributes.append(attr(RESPONSE, b"HTTP/1.1 101 \x1b[31mred\r\nA: b\r\n\r\n"))
         peer = getattr(self, "peer_" + host.split(".")[0].replace("-", "_"), self.peer_echo)
@@ -433,8 +437,9 @@ class CliTest(unittest.TestCase):
                                             {"stage": "connect", "hop": 1, "us": 20250}])
         self.assertEqual((report["peer"], report["local"]), ("192.0.2.7:443", "192.0.2.1:50000"))
         self.assertEqual(report["tls"], {"version": "1.3", "cipher": "TLS_AES_128_GCM_SHA256",
-                                         "alpn": "http/1.1"})
+                                         "alpn": "http/1.1", "resumed": False})
         self.assertEqual((report["handoff"], report["warm"]), ("relay", False))
+        self.assertIsNone(report["handoff_reason"])
         certificate = report["certificates"][0]
         self.assertEqual(certificate["names"], ["DNS:host.test", "IP:192.0.2.7", "IP:2001:db8::1",
                                                 "URI:spiffe://a/b"])
@@ -448,6 +453,22 @@ class CliTest(unittest.TestCase):
             "stage": "tls", "hop": 0, "code": 70, "name": "CERT_EXPIRED",
             "message": "certificate has expired: CN=expired.test"})
         self.assertEqual(len(report["certificates"]), 1)
+
+    def test_check_tells_why_it_is_a_relay(self):
+        check = "check", "--handoff", "ktls,relay"
+        out = self.expect(self.fdial(*check, "https://why.test"), 0, "").decode()
+        self.assertIn("\nhand-over   relay (the kernel has no \\x1bTLS)\n", out)
+        self.assertIn("\ntls         1.3, resumed\n", out)
+        self.assertEqual(self.daemon.requests[0][HANDOFF], [bytes([KTLS | RELAY])])
+        report = json.loads(self.expect(self.fdial(*check, "--json", "https://why.test"), 0, ""))
+        self.assertEqual(report["handoff_reason"], "the kernel has no \\x1bTLS")
+        self.assertIs(report["tls"]["resumed"], True)
+
+    def test_kernel_tls_or_nothing(self):
+        run = self.fdial("connect", "--handoff", "ktls", "https://nokernel.test")
+        self.expect(run, 1, "fdial: https://nokernel.test: handoff: cannot hand over as asked: "
+                    "the kernel has no TLS\n")
+        self.assertEqual(self.daemon.requests[0][HANDOFF], [bytes([KTLS])])
 
     def test_exec_ucspi(self):
         script = ('echo "$PROTO $TCPREMOTEIP $TCPREMOTEPORT $TCPREMOTEHOST $TCPLOCALIP '
