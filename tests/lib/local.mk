@@ -4,3 +4,10 @@ tests_lib_make_certs_SOURCES = tests/lib/make-certs.c tests/lib/certs.c tests/li
 	tests/lib/certs.h
 tests_lib_make_certs_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_lib_make_certs_LDADD = $(OPENSSL_LIBS)
+
+# A worker with its client, for tests of the whole daemon.
+check_LTLIBRARIES += libtestfront.la
+libtestfront_la_SOURCES = \
+	tests/lib/front-rig.c tests/lib/front-rig.h
+libtestfront_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS) -DFDIAL_FAULT_INJECTION
+libtestfront_la_LIBADD = libtesttls.la

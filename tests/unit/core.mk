@@ -23,7 +23,7 @@ tests_unit_test_plan_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
 
 tests_unit_test_faults_SOURCES = tests/unit/test-faults.c
 tests_unit_test_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(OPENSSL_CFLAGS) -DFDIAL_FAULT_INJECTION
-tests_unit_test_faults_LDADD = libdaemon.la libring_fault.la libtestcerts.la $(CHECK_LIBS) $(OPENSSL_LIBS)
+tests_unit_test_faults_LDADD = libtestfront.la libdaemon.la libring_fault.la $(CHECK_LIBS) $(OPENSSL_LIBS)
 
 check_PROGRAMS += tests/unit/test-session-key
 tests_unit_test_session_key_SOURCES = tests/unit/test-session-key.c

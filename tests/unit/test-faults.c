@@ -4,7 +4,6 @@
  * many fds and as much memory as before. */
 #include <arpa/inet.h>
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -18,21 +17,12 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/base/log.h"
-#include "daemon/front/front.h"
-#include "daemon/front/listener.h"
-#include "daemon/front/peer.h"
-#include "daemon/front/relays.h"
 #include "proto/cleanup.h"
-#include "proto/fdmsg.h"
-#include "proto/message.h"
 #include "tests/lib/certs.h"
+#include "tests/lib/front-rig.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/valgrind.h"
-#include "tests/lib/valgrind.h"
 
-#define PATIENCE_US (10 * US_PER_S)
-#define TICK_US     (2 * US_PER_MS)
 #define SLACK_BYTES 512 /* OpenSSL's error queue keeps some texts */
 
 /* The origin: agrees to what its kind of target asks for, says "hello\n", then reads until the end,
@@ -155,188 +145,23 @@ static void origin_stop(void)
     origin_tls = NULL;
 }
 
-/* The worker. */
-
-static struct front front;
-static struct counters counters;
-static struct capabilities caps = {.seal_reason = "not tried"};
-static struct counters *all_counters[] = {&counters};
-static struct stats_table *stats;
-static struct status_source status = {.counters = all_counters, .n_workers = 1};
 static char ca_path[] = "/tmp/fdial-faults-XXXXXX";
 
-static void front_start(const char *seal)
+static void worker_start(const char *seal)
 {
-    const char *error = "";
-    char text[1024], config_error[CONFIG_ERROR_MAX];
-    int n;
+    char text[1024];
 
-    log_init(LOG_LEVEL_ERROR);
-    memset(&front, 0, sizeof front);
-    memset(&counters, 0, sizeof counters);
-    front_init(&front);
-    ck_assert_msg(ring_new(&front.env.ring, &(struct ring_options){0}, &error) == 0, "%s", error);
-    ck_assert_int_eq(own_addresses_new(&front.env.own), 0);
-    ck_assert_int_eq(
-        resolver_new(&front.env.resolver, front.env.ring, &(struct resolver_options){0}), 0);
-    ck_assert_int_eq(quota_table_new(&front.quotas), 0);
-    front.env.caps = &caps;
-    front.counters = &counters;
-    front.status = &status;
-    ck_assert_int_eq(stats_table_new(&stats), 0);
-    front.undecided = stats_get(stats, "");
-    n = snprintf(text, sizeof text,
-                 "tls \"t\" { ca-file = \"%s\" resumption = false }\n" /* all is freed */
-                 "rule \"r\" { client = { \"uid:%u\" } allow = { \"*://*:*\" }"
-                 " addresses = { \"loopback\" } seal = \"%s\" tls = \"t\" }\n",
-                 ca_path, getuid(), seal);
-    ck_assert_msg(config_parse(&front.config, "test", text, (size_t)n, config_error) == 0, "%s",
-                  config_error);
-    ck_assert_int_eq(config_prepare(front.config, stats, 1), 0);
-}
-
-static bool is_quiet(void)
-{
-    return list_is_empty(&front.peers) && list_is_empty(&front.grants) &&
-           list_is_empty(&front.relays);
-}
-
-static uint64_t patient_until_us;
-
-static void ticked(struct timer *timer)
-{
-    (void)timer;
-}
-
-/* Turns the ring for a tick at the most: the client and the origin are not in it. A lost event is a
- * failed test, not one that hangs. */
-static void turn(void)
-{
-    struct timer tick;
-
-    timer_init(&tick, ticked);
-    ring_timer_set(front.env.ring, &tick, clock_now_us() + TICK_US);
-    ck_assert_int_eq(ring_turn(front.env.ring), 0);
-    ring_timer_clear(front.env.ring, &tick);
-    ck_assert_msg(clock_now_us() < patient_until_us, "hangs");
-}
-
-static void front_stop(void)
-{
-    audit_deinit(&front);
-    resolver_free(front.env.resolver);
-    own_addresses_free(front.env.own);
-    ring_free(front.env.ring);
-    config_unref(front.config);
-    stats_put(front.undecided);
-    stats_table_free(stats);
-    quota_table_free(front.quotas);
+    snprintf(text, sizeof text,
+             "tls \"t\" { ca-file = \"%s\" resumption = false }\n" /* all is freed */
+             "rule \"r\" { client = { \"uid:%u\" } allow = { \"*://*:*\" }"
+             " addresses = { \"loopback\" } seal = \"%s\" tls = \"t\" }\n",
+             ca_path, getuid(), seal);
+    rig_start(text);
 }
 
 /* The client. */
 
-enum outcome {
-    OUTCOME_CONNECTED,
-    OUTCOME_FAILED,
-    OUTCOME_SESSION_ENDED,
-};
-
-static int client_open(void)
-{
-    int pair[2], on = 1;
-
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-    ck_assert_int_eq(setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
-    peer_new_consume_fd(&front, pair[0], NULL);
-    return pair[1];
-}
-
-static uint8_t buffer[WIRE_MESSAGE_MAX];
 static bool is_by_grant; /* the session comes from a grant */
-
-static void client_hello(int fd)
-{
-    ssize_t n = message_encode_hello(buffer, sizeof buffer, &(struct message_hello){.version = 1});
-
-    ck_assert_int_eq(send(fd, buffer, (size_t)n, MSG_NOSIGNAL), n);
-}
-
-static void client_request(int fd, const char *target)
-{
-    const struct message_connect connect = {.target = text_of(target), .timeout_ms = 5000};
-    ssize_t n;
-
-    client_hello(fd);
-    n = message_encode_connect(buffer, sizeof buffer, 1, &connect);
-    ck_assert_int_eq(send(fd, buffer, (size_t)n, MSG_NOSIGNAL), n);
-}
-
-/* The fd of the next message that is no welcome; -1 when it has none, or the session ended. */
-static int client_take_fd(int fd)
-{
-    for (;;) {
-        struct wire_reader reader;
-        struct wire_head head;
-        size_t n_fds = 0;
-        int got = -1;
-        ssize_t n = fdmsg_recv(fd, buffer, sizeof buffer, &got, 1, &n_fds, MSG_DONTWAIT);
-
-        if (n == -EAGAIN) {
-            turn();
-            continue;
-        }
-        if (n <= 0)
-            return -1;
-        ck_assert_int_eq(wire_read_head(&reader, buffer, (size_t)n, &head), 0);
-        if (head.type != WIRE_WELCOME)
-            return n_fds > 0 ? got : -1;
-    }
-}
-
-/* A session from a grant, which like its maker's session is closed then; -1: it could not be had.
- */
-static int client_open_granted(void)
-{
-    const struct message_grant all = {.patterns = {text_of("*://*:*")}, .n_patterns = 1};
-    int maker = client_open(), grant, client = -1;
-    ssize_t n;
-
-    client_hello(maker);
-    n = message_encode_grant(buffer, sizeof buffer, 2, &all);
-    ck_assert_int_eq(send(maker, buffer, (size_t)n, MSG_NOSIGNAL), n);
-    grant = client_take_fd(maker);
-    n = message_encode_open(buffer, sizeof buffer);
-    if (grant >= 0 && send(grant, buffer, (size_t)n, MSG_NOSIGNAL) == n)
-        client = client_take_fd(grant);
-    fd_close(grant);
-    close(maker);
-    return client;
-}
-
-static enum outcome client_result(int fd, int *ret_fd)
-{
-    for (;;) {
-        struct message_result result;
-        struct wire_reader reader;
-        struct wire_head head;
-        const char *error;
-        size_t n_fds = 0;
-        ssize_t n = fdmsg_recv(fd, buffer, sizeof buffer, ret_fd, 1, &n_fds, MSG_DONTWAIT);
-
-        if (n == -EAGAIN) {
-            turn();
-            continue;
-        }
-        if (n <= 0)
-            return OUTCOME_SESSION_ENDED;
-        ck_assert_int_eq(wire_read_head(&reader, buffer, (size_t)n, &head), 0);
-        if (head.type != WIRE_RESULT)
-            continue;
-        ck_assert_int_eq(message_decode_result(reader, &result, &error), 0);
-        ck_assert_uint_eq(n_fds, result.code == 0 ? 1 : 0);
-        return result.code == 0 ? OUTCOME_CONNECTED : OUTCOME_FAILED;
-    }
-}
 
 /* Reads until the end while the ring turns. Returns whether all of "hello\n" came. */
 static bool client_use(int fd)
@@ -353,52 +178,42 @@ static bool client_use(int fd)
         if (n > 0)
             n_got += (size_t)n;
         else
-            turn();
+            rig_turn();
     }
     return n_got == 6 && memcmp(got, "hello\n", 6) == 0;
 }
 
-static enum outcome run_once(const char *target, bool *ret_is_complete)
+/* Returns whether it was connected. */
+static bool run_once(const char *target, bool *ret_is_complete)
 {
-    enum outcome outcome = OUTCOME_SESSION_ENDED;
-    int client, fd = -1;
+    const struct message_connect connect = {.target = text_of(target), .timeout_ms = 5000};
+    struct message_result result;
+    int client, n_fds = -1, fds[RIG_FDS_MAX];
 
-    patient_until_us = clock_now_us() + PATIENCE_US;
-    client = is_by_grant ? client_open_granted() : client_open();
+    rig_be_patient();
+    client = is_by_grant ? rig_client_open_granted() : rig_client_open();
     if (client >= 0) {
-        client_request(client, target);
-        outcome = client_result(client, &fd);
+        rig_client_connect(client, &connect);
+        n_fds = rig_client_result(client, &result, fds);
     }
     *ret_is_complete = false;
-    if (outcome == OUTCOME_CONNECTED) {
-        *ret_is_complete = client_use(fd);
-        close(fd);
+    if (n_fds > 0) {
+        *ret_is_complete = client_use(fds[0]);
+        close(fds[0]);
     }
     fd_close(client);
-    while (!is_quiet())
-        turn();
-    /* what is being closed is closed with the next submission */
-    turn();
-    return outcome;
-}
-
-static size_t count_fds(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    size_t n = 0;
-
-    while (readdir(directory))
-        n++;
-    closedir(directory);
-    return n;
+    rig_wait_until_quiet();
+    return n_fds > 0;
 }
 
 /* The origin's fds are in this process too, and closed in its own time. */
 static void wait_for_origin(size_t fds)
 {
-    patient_until_us = clock_now_us() + PATIENCE_US;
-    while (count_fds() != fds && clock_now_us() < patient_until_us)
-        turn();
+    uint64_t until_us = clock_now_us() + 5 * US_PER_S;
+
+    rig_be_patient();
+    while (rig_count_fds() != fds && clock_now_us() < until_us)
+        rig_turn();
 }
 
 /* Memory of this thread's arena: the origin's thread has its own. What malloc keeps in caches
@@ -419,17 +234,17 @@ static void walk_errors(const char *target, uint64_t ops, size_t fds, size_t *me
 
     for (size_t e = 0; e < ARRAY_SIZE(errors); e++) {
         for (uint64_t n = 1; n <= ops + 4; n++) {
-            ring_fail_nth(front.env.ring, n, errors[e]);
+            ring_fail_nth(rig_front.env.ring, n, errors[e]);
             run_once(target, &is_complete);
-            ring_fail_nth(front.env.ring, 0, 0);
+            ring_fail_nth(rig_front.env.ring, 0, 0);
             wait_for_origin(fds);
-            ck_assert_msg(count_fds() == fds, "op %u, error %d: %zu fds instead of %zu",
-                          (unsigned)n, errors[e], count_fds(), fds);
-            ck_assert_uint_eq(counter_get(&counters.requests_now), 0);
-            ck_assert_uint_eq(counter_get(&counters.relays_now), 0);
-            ck_assert_uint_eq(counter_get(&counters.sessions_now), 0);
-            ck_assert_uint_eq(counter_get(&counters.grants_now), 0);
-            ck_assert_uint_eq(quota_table_count(front.quotas), 0);
+            ck_assert_msg(rig_count_fds() == fds, "op %u, error %d: %zu fds instead of %zu",
+                          (unsigned)n, errors[e], rig_count_fds(), fds);
+            ck_assert_uint_eq(counter_get(&rig_counters.requests_now), 0);
+            ck_assert_uint_eq(counter_get(&rig_counters.relays_now), 0);
+            ck_assert_uint_eq(counter_get(&rig_counters.sessions_now), 0);
+            ck_assert_uint_eq(counter_get(&rig_counters.grants_now), 0);
+            ck_assert_uint_eq(quota_table_count(rig_front.quotas), 0);
             ck_assert_msg(*memory == 0 || allocated() <= *memory + SLACK_BYTES,
                           "op %u, error %d: %zu bytes instead of %zu", (unsigned)n, errors[e],
                           allocated(), *memory);
@@ -446,18 +261,18 @@ static void walk(const char *target, unsigned ops_min)
 
     /* twice, for what is allocated once */
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(run_once(target, &is_complete), OUTCOME_CONNECTED);
+        ck_assert(run_once(target, &is_complete));
         ck_assert(is_complete);
     }
-    fds = count_fds();
-    ops = ring_ops(front.env.ring);
-    ck_assert_int_eq(run_once(target, &is_complete), OUTCOME_CONNECTED);
-    ops = ring_ops(front.env.ring) - ops;
+    fds = rig_count_fds();
+    ops = ring_ops(rig_front.env.ring);
+    ck_assert(run_once(target, &is_complete));
+    ops = ring_ops(rig_front.env.ring) - ops;
     ck_assert_uint_ge(ops, ops_min);
     walk_errors(target, ops, fds, &memory);
     walk_errors(target, ops, fds, &memory);
     /* and all is well again */
-    ck_assert_int_eq(run_once(target, &is_complete), OUTCOME_CONNECTED);
+    ck_assert(run_once(target, &is_complete));
     ck_assert(is_complete);
 }
 
@@ -466,10 +281,10 @@ static void walk_target(const char *seal, const char *scheme, unsigned ops_min)
     char target[64];
 
     origin_start();
-    front_start(seal);
+    worker_start(seal);
     snprintf(target, sizeof target, "%s://127.0.0.1:%u", scheme, origin_port);
     walk(target, ops_min);
-    front_stop();
+    rig_stop();
     origin_stop();
 }
 
@@ -482,7 +297,7 @@ END_TEST
 START_TEST(test_sealed_socket)
 {
     /* Where the kernel cannot seal, the step fails and a relay takes over: tested all the same. */
-    caps.can_seal = true;
+    rig_caps.can_seal = true;
     walk_target("required", "tcp", 6);
 }
 END_TEST
