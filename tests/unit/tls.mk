@@ -7,8 +7,8 @@ libtestcerts_la_LIBADD = $(OPENSSL_LIBS)
 libtesttls_la_SOURCES = \
 	tests/lib/tls-kernel.c tests/lib/tls-kernel.h \
 	tests/lib/tls-pair.c tests/lib/tls-pair.h \
+	tests/lib/tls-resume.c tests/lib/tls-resume.h \
 	tests/lib/tls-wire.c tests/lib/tls-wire.h
-	tests/lib/tls-resume.c tests/lib/tls-resume.h
 libtesttls_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS)
 libtesttls_la_LIBADD = libtestcerts.la $(OPENSSL_LIBS)
 
