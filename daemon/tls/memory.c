@@ -1,8 +1,9 @@
-/* OpenSSL 3's decoders free the buffers that a private key went through as they are. While one is
- * read, therefore, all that OpenSSL frees is wiped, by its own memory functions: they can be
- * replaced before it has allocated anything only, which is before main().
+/* OpenSSL 3's decoders free the buffers that a private key went through as they are, and SSL_free()
+ * the traffic secrets. While they are at work, therefore, all that OpenSSL frees is wiped, by its
+ * own memory functions: they can be replaced before it has allocated anything only, which is before
+ * main().
  *
- * Where that does not work, because somebody was earlier, keys are read all the same. */
+ * Where that does not work, because somebody was earlier, it is all done all the same. */
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <stdatomic.h>
