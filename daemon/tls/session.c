@@ -61,7 +61,8 @@ int tls_session_new(struct tls_session **ret, struct tls_context *context,
 }
 
 /* OpenSSL leaves the traffic secrets of TLS 1.3 where they were; but a connection that is the
- * kernel's leaves nothing of its keys with us. */
+ * kernel's leaves nothing of its keys with us. (With TLS 1.2 a session that is kept for resumption
+ * still has the secret that they came from.) */
 static void free_ssl(struct tls_session *s)
 {
     if (s->is_exported)

@@ -2,18 +2,20 @@
  * opened with them, and what is sealed with them is what the session itself would have sent. After
  * every kind of handshake, with nothing of what follows it lost in the session. */
 #include <check.h>
+#include <errno.h>
 #include <openssl/pem.h>
 #include <string.h>
 
 #include "daemon/tls/internal.h"
 #include "tests/lib/tls-wire.h"
 
-/* The tickets of TLS 1.3. */
+/* The tickets of TLS 1.3: two, or one when the session is resumed. */
 static void check_tickets(struct wire *w)
 {
     static uint8_t out[KERNEL_RECORD_MAX];
+    int n = SSL_session_reused(w->p.server) ? 1 : 2;
 
-    for (int i = 0; i < 2 && w->rx.is_13; i++) {
+    for (int i = 0; i < n && w->rx.is_13; i++) {
         ck_assert_uint_gt(wire_receive(w, WIRE_HANDSHAKE, out), 4);
         ck_assert_uint_eq(out[0], SSL3_MT_NEWSESSION_TICKET);
     }
@@ -190,6 +192,26 @@ START_TEST(client_certificate)
 }
 END_TEST
 
+START_TEST(resumed)
+{
+    struct pair_options options = wire_options_of(_i);
+    struct pair before;
+    uint8_t buf[16];
+    struct wire w;
+
+    options.params.session_key = (struct text){"rule", 4};
+    pair_init(&before, &options);
+    ck_assert_int_eq(pair_run(&before), TLS_DONE);
+    ck_assert_int_eq(pair_read(&before, buf, sizeof buf), -EAGAIN);
+    options.server_ctx = before.server_ctx;
+    wire_init(&w, &options);
+    check_all(&w, _i);
+    ck_assert(SSL_session_reused(w.p.server));
+    wire_deinit(&w);
+    pair_deinit(&before);
+}
+END_TEST
+
 /* OpenSSL puts out its last flight in pieces of 4096 bytes: the last record, which has the nonce to
  * go on from in TLS 1.2, may lie in two of them. Returns how long the flight was. */
 static size_t check_flight(size_t name_size)
@@ -289,6 +311,7 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, small_windows, 0, TLS_KERNEL_CIPHERS);
     tcase_add_loop_test(tcase, another_group, 0, TLS_KERNEL_CIPHERS);
     tcase_add_loop_test(tcase, client_certificate, 0, TLS_KERNEL_CIPHERS);
+    tcase_add_loop_test(tcase, resumed, 0, TLS_KERNEL_CIPHERS);
     tcase_add_test(tcase, finished_in_two_pieces);
     tcase_add_loop_test(tcase, early_data_of_the_server, TLS_KERNEL_13_AES_128_GCM,
                         TLS_KERNEL_CIPHERS);
