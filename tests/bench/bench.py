@@ -34,7 +34,8 @@ TRIM_S = 2  # in which the daemon gives memory back after a burst
 
 CONFIG = """
 workers = 1
-tls "bench" {{ ca-file = "{ca}" }}
+tls "bench" {{ ca-file = "{ca}" resumption = false }}
+tls "resumed" {{ ca-file = "{ca}" }}
 rule "bench" {{
   client = {{ "uid:{uid}" }}
   allow = {{ "tcp://127.0.0.0/8:{plain}", "tls://127.0.0.0/8:{tls}", "tcp://127.0.0.0/8:{hole}" }}
@@ -42,6 +43,16 @@ rule "bench" {{
   handoff = {{ {handoff} }}
   seal = "{seal}"
   tls = "bench"
+  max-pending = 65536
+  max-relays = 65536
+}}
+rule "resumed" {{
+  client = {{ "uid:{uid}" }}
+  allow = {{ "tls://127.0.0.0/8:{resuming}" }}
+  addresses = {{ "loopback" }}
+  handoff = {{ {handoff} }}
+  seal = "{seal}"
+  tls = "resumed"
   max-pending = 65536
   max-relays = 65536
 }}
@@ -61,6 +72,7 @@ class Rig:
         self.processes = []
         self.plain = self.start_origin([])
         self.tls = self.start_origin(self.tls_args)
+        self.resuming = self.start_origin(self.tls_args)
         self.hole = fdialtest.BlackHole()
         self.bundle = self.make_bundle()
         self.tcp_daemon = self.start_daemon('"tcp", "relay"', "off")
@@ -83,7 +95,8 @@ class Rig:
 
     def start_daemon(self, handoff, seal):
         config = CONFIG.format(ca=self.authority.certificate, uid=os.geteuid(), plain=self.plain,
-                               tls=self.tls, hole=self.hole.port, handoff=handoff, seal=seal)
+                               tls=self.tls, resuming=self.resuming, hole=self.hole.port,
+                               handoff=handoff, seal=seal)
         wrapper = self.pin([], self.client_cpu)
         return fdialtest.Daemon(config, log_level="notice", wrapper=wrapper)
 
@@ -109,14 +122,15 @@ class Rig:
 class Series:
     """One line of the table."""
 
-    def __init__(self, name, argv, n, depth=1, is_tls=False, daemon=None):
+    def __init__(self, name, argv, n, depth=1, is_tls=False, daemon=None, is_resuming=False):
         self.name, self.n, self.depth, self.is_tls = name, n, depth, is_tls
+        self.is_resuming = is_resuming
         self.argv, self.daemon = argv, daemon
         self.runs = []
         self.daemon_calls = self.client_calls = None
 
     def command(self, rig, n):
-        port = rig.tls if self.is_tls else rig.plain
+        port = rig.resuming if self.is_resuming else rig.tls if self.is_tls else rig.plain
         argv = [program(self.argv[0]), *self.argv[1:], "--port", str(port), "--number", str(n),
                 "--depth", str(self.depth), "--addresses", str(ADDRESSES)]
         argv += ["--tls"] if self.is_tls else []
@@ -237,10 +251,15 @@ def make_series(rig, scale):
         Series("fdial, relay", ["client", "fdial"], n(3000), 1, daemon=relay),
         Series("fdial, relay", ["client", "fdial"], n(10000), 64, daemon=relay),
     ]
+    held = ["client", "fdial", "--hold"]  # until the tickets have come, which are behind the handshake
     tls = [
         Series("OpenSSL, blocking", ["floor", "tls", *own], n(500), is_tls=True),
         Series("fdial, relay", ["client", "fdial"], n(500), 1, True, daemon=relay),
         Series("fdial, relay", ["client", "fdial"], n(1500), 64, True, daemon=relay),
+        Series("fdial, relay, held", held, n(500), 1, True, relay),
+        Series("fdial, relay, held", held, n(1500), 64, True, relay),
+        Series("fdial, relay, held, resumed", held, n(500), 1, True, relay, True),
+        Series("fdial, relay, held, resumed", held, n(1500), 64, True, relay, True),
     ]
     if has_curl:
         plain += [Series("libcurl multi", file, n(2000)), Series("libcurl multi", file, n(5000), 64)]
@@ -269,6 +288,17 @@ def print_table(title, series):
         print(f"{s.name:34}{s.depth:6}{s.rate():9.0f}{s.median('client_us'):9.1f}"
               f"{s.median('daemon_us'):9.1f}{total:9.1f}{spread:8.0%}{total / floor:8.2f}"
               f"{enters}{''.join(calls)}")
+
+
+def print_resumed(rig, tls):
+    """Beside the full ones of the same kind."""
+    for resumed in (s for s in tls if s.is_resuming):
+        full = next(s for s in tls if (s.argv, s.depth) == (resumed.argv, resumed.depth))
+        ratio = statistics.median(resumed.totals()) / statistics.median(full.totals())
+        print(f"resumed handshakes cost {ratio:.2f} of full ones at depth {resumed.depth}")
+    status = json.loads(rig.relay_daemon.run_cli(["status", "--json"]).stdout)
+    n, n_all = status["rule:resumed:tls_resumed"], status["rule:resumed:connected_relay"]
+    print(f"{n} of the {n_all} connections that could be resumed were, {n / n_all:.1%}")
 
 
 class Pending:
@@ -334,7 +364,8 @@ def print_costs(rig, rounds, scale):
     else:
         print("no perf here: system calls are not counted, but for io_uring_enter")
     print_table("plain", plain)
-    print_table("TLS 1.3, full handshakes, ECDSA P-256", tls)
+    print_table("TLS 1.3, ECDSA P-256, full handshakes if not said otherwise", tls)
+    print_resumed(rig, tls)
     for name, series in proxied.tables:
         print_table(f"plain, through {name}", series)
     proxied.stop()

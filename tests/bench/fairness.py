@@ -27,7 +27,7 @@ AIM_US = 5000      # p99 under load, above p99 without
 
 CONFIG = """
 workers = 1
-tls "bench" {{ ca-file = "{ca}" }}
+tls "bench" {{ ca-file = "{ca}" resumption = false }}
 rule "plain" {{
   client = "uid:{uid}"
   allow = "tcp://127.0.0.1:{plain}"
