@@ -37,7 +37,7 @@ stty -F /dev/ttyS1 raw
 exec 3>/dev/ttyS1
 for script in /fdial/guest/[0-9]*.sh; do
     echo "# script ${script##*/}" >&3
-    timeout 60 sh "$script" >&3
+    timeout 200 sh "$script" >&3
     echo "# exit $?" >&3
 done
 echo '# done' >&3

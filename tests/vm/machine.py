@@ -91,10 +91,11 @@ def build_initramfs(path, kernel, *, init, modules, programs, tools, files, scri
     image.put("modules/order", "\n".join(order) + "\n")
 
     needed = {}
+    library_path = ":".join({os.path.join(os.path.dirname(p), ".libs") for p in programs})
     for program in programs:
         real = libtool_program(program)
         image.copy("fdial/bin/" + os.path.basename(program), real, 0o755)
-        needed |= libraries(real, os.path.join(os.path.dirname(program), ".libs"))
+        needed |= libraries(real, library_path)
     for tool in tools:
         image.copy("fdial/tools/" + tool, shutil.which(tool), 0o755)
         needed |= libraries(shutil.which(tool), "")

@@ -3,6 +3,7 @@ supported, one with a new one, at the same time. Prints their TAP.
 # time-limit: 600
 """
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -16,8 +17,10 @@ LIMIT_S = 280  # for both together, from their start
 # The suites that have them. From 6.14 on a KeyUpdate shows in another way; 6.12 is better than nothing.
 KERNELS = [(None,), ("sid", "bookworm-backports")]
 # And what its ciphers are made of: names of both kernels, and the faster ones of this processor.
-MODULES = ["tls", "gcm", "ghash-generic", "ctr", "chacha20poly1305", "chacha_generic",
+MODULES = ["tls", "gcm", "ghash-generic", "ctr", "chacha20poly1305", "chacha_generic", "chacha",
            "poly1305_generic", "aesni-intel", "ghash-clmulni-intel", "chacha-x86_64", "poly1305-x86_64"]
+TEXT_SIZE = 2 << 20
+TEXT_LINE = 8192  # bytes of a line of it
 TOOLS = ["setpriv", "unshare", "nginx", "openssl", "gnutls-serv"]
 
 
@@ -27,8 +30,14 @@ def make_files(directory):
     os.mkdir(directory)
     authority = certificates.Authority(directory)
     certificate, key = authority.issue("localhost")
+    lines = [secrets.token_hex(TEXT_LINE // 2)[1:] for _ in range(TEXT_SIZE // TEXT_LINE)]
+    texts = {}
+    for name, ways in ("text", 1), ("text-reversed", -1):
+        texts["fdial/" + name] = os.path.join(directory, name)
+        with open(texts["fdial/" + name], "w", encoding="ascii") as f:
+            f.writelines(line[::ways] + "\n" for line in lines)
     return {"fdial/root.pem": authority.certificate, "fdial/server.pem": certificate,
-            "fdial/server.key": key}
+            "fdial/server.key": key, **texts}
 
 
 def start(directory, here, kernel, scripts, files):
