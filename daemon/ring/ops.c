@@ -64,6 +64,11 @@ void ring_fail_nth(struct ring *ring, uint64_t nth, int error)
     ring->fail_at = nth ? ring->n_ops + nth : 0;
     ring->fail_error = error;
 }
+
+void ring_forget_setsockopt(struct ring *ring)
+{
+    ring->features.has_setsockopt = false;
+}
 #endif
 
 static struct io_uring_sqe *op_begin(struct ring *ring, struct op *op)

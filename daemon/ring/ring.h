@@ -149,4 +149,6 @@ void task_clear(struct task *task);
 /* The nth op from now on (1: the next) fails with -error without reaching the kernel.
  * ring_ops() counts them. */
 void ring_fail_nth(struct ring *ring, uint64_t nth, int error);
+/* From now on socket options are set by setsockopt(2), which a test can define. */
+void ring_forget_setsockopt(struct ring *ring);
 #endif

@@ -5,9 +5,13 @@ tests_lib_make_certs_SOURCES = tests/lib/make-certs.c tests/lib/certs.c tests/li
 tests_lib_make_certs_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_lib_make_certs_LDADD = $(OPENSSL_LIBS)
 
-# A worker with its client, for tests of the whole daemon.
+# A worker with its client, and what stands for the kernel's TLS, for tests of the whole daemon.
 check_LTLIBRARIES += libtestfront.la
 libtestfront_la_SOURCES = \
-	tests/lib/front-rig.c tests/lib/front-rig.h
+	tests/lib/fake-ktls.c tests/lib/fake-ktls.h \
+	tests/lib/find-secret.c tests/lib/find-secret.h \
+	tests/lib/front-rig.c tests/lib/front-rig.h \
+	tests/lib/ktls-run.c tests/lib/ktls-run.h \
+	tests/lib/tls-origin.c tests/lib/tls-origin.h
 libtestfront_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS) -DFDIAL_FAULT_INJECTION
 libtestfront_la_LIBADD = libtesttls.la

@@ -30,6 +30,16 @@ tests_unit_test_session_key_SOURCES = tests/unit/test-session-key.c
 tests_unit_test_session_key_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_session_key_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
 
+check_PROGRAMS += tests/unit/test-ktls
+tests_unit_test_ktls_SOURCES = tests/unit/test-ktls.c
+tests_unit_test_ktls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(OPENSSL_CFLAGS) -DFDIAL_FAULT_INJECTION
+tests_unit_test_ktls_LDADD = libtestfront.la libdaemon.la libring_fault.la $(CHECK_LIBS) $(OPENSSL_LIBS)
+
+check_PROGRAMS += tests/unit/test-ktls-refused
+tests_unit_test_ktls_refused_SOURCES = tests/unit/test-ktls-refused.c
+tests_unit_test_ktls_refused_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(OPENSSL_CFLAGS) -DFDIAL_FAULT_INJECTION
+tests_unit_test_ktls_refused_LDADD = libtestfront.la libdaemon.la libring_fault.la $(CHECK_LIBS) $(OPENSSL_LIBS)
+
 check_PROGRAMS += tests/unit/test-escape
 tests_unit_test_escape_SOURCES = tests/unit/test-escape.c
 tests_unit_test_escape_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
