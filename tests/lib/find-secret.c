@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define CHUNK       65536
-#define MAPPING_MAX (256 * UINT64_C(1048576)) /* what is larger is the sanitizers' own */
+#define MAPPING_MAX (64 * UINT64_C(1048576)) /* what is larger is the sanitizers' own */
 
 static bool is_at(const uint8_t *memory, const uint8_t *masked, size_t n)
 {
@@ -18,6 +18,24 @@ static bool is_at(const uint8_t *memory, const uint8_t *masked, size_t n)
         if (memory[i] != (masked[i] ^ SECRET_MASK))
             return false;
     return true;
+}
+
+static bool is_in(const uint8_t *memory, size_t size, const uint8_t *masked, size_t n)
+{
+    const uint8_t *end = memory + size, *p;
+    size_t k = 0;
+
+    /* by a byte that memory is not full of */
+    while (k < n - 1 && (masked[k] == SECRET_MASK || masked[k] == (0xff ^ SECRET_MASK)))
+        k++;
+    for (p = memory + k; end - p >= (ptrdiff_t)(n - k); p++) {
+        p = memchr(p, masked[k] ^ SECRET_MASK, (size_t)(end - p));
+        if (!p || end - p < (ptrdiff_t)(n - k))
+            return false;
+        if (is_at(p - k, masked, n))
+            return true;
+    }
+    return false;
 }
 
 static bool is_between(int memory, uint64_t from, uint64_t to, const uint8_t *masked, size_t n)
@@ -30,8 +48,7 @@ static bool is_between(int memory, uint64_t from, uint64_t to, const uint8_t *ma
 
         if (k < (ssize_t)n)
             break;
-        for (size_t at = 0; !is_found && at + n <= (size_t)k; at++)
-            is_found = is_at(chunk + at, masked, n);
+        is_found = is_in(chunk, (size_t)k, masked, n);
         from += (uint64_t)k - (n - 1);
     }
     explicit_bzero(chunk, sizeof chunk);
