@@ -112,9 +112,10 @@ def build_initramfs(path, kernel, *, init, modules, programs, tools, files, scri
 # ---- running ----
 
 class Machine:
-    """Runs from its making on. Its console and the TAP of its scripts are files below `directory`."""
+    """Runs from its making on. Its console and the TAP of its scripts are files below `directory`.
+    options: more of QEMU's, which take precedence."""
 
-    def __init__(self, directory, kernel, initramfs):
+    def __init__(self, directory, kernel, initramfs, options=()):
         need_commands("qemu-system-x86_64")
         self.console_path, self.tap_path = (os.path.join(directory, n) for n in ("console", "tap"))
         self.process = subprocess.Popen(
@@ -122,7 +123,8 @@ class Machine:
              "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot",
              "-kernel", kernel.image, "-initrd", initramfs,
              "-append", "console=ttyS0 quiet panic=-1",
-             "-serial", f"file:{self.console_path}", "-serial", f"file:{self.tap_path}"],
+             "-serial", f"file:{self.console_path}", "-serial", f"file:{self.tap_path}",
+             *options],
             stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
 
     def wait(self, limit_s):
