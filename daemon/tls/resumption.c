@@ -170,8 +170,9 @@ void tls_resumption_finish(struct tls_session *s)
         return;
     if (!SSL_session_reused(s->ssl))
         s->trusted_until_s = tls_tickets_now_s() + measure_trust(s);
-    /* Without the extended master secret somebody in the middle could have made it (RFC 7627). */
-    if (SSL_version(s->ssl) == TLS1_2_VERSION && SSL_get_extms_support(s->ssl) == 1)
+    /* Without the extended master secret somebody in the middle could have made it (RFC 7627). The
+     * keys themselves follow from it: of a connection that is to be the kernel's none is kept. */
+    if (SSL_version(s->ssl) == TLS1_2_VERSION && SSL_get_extms_support(s->ssl) == 1 && !s->export)
         keep(s, SSL_get0_session(s->ssl));
 }
 

@@ -276,6 +276,9 @@ START_TEST(a_cipher_that_the_kernel_lacks)
     ck_assert(!resume_run());
     resume_options.params.kernel_ciphers = 1U << TLS_KERNEL_12_CHACHA20_POLY1305;
     ck_assert(resume_run());
+    ck_assert(!resume_run()); /* of the kernel's connections with TLS 1.2 nothing is kept */
+    resume_options.params.kernel_ciphers = 0;
+    ck_assert(!resume_run());
     resume_options.params.kernel_ciphers = 1U << TLS_KERNEL_12_AES_128_GCM;
     ck_assert(!resume_run());
     resume_end();
