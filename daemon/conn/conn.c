@@ -67,6 +67,7 @@ void conn_init(struct conn *conn, const struct conn_env *env, const struct conn_
     conn->fn = fn;
     conn->handoff = params->plan.handoff;
     conn->handoff_reason = params->plan.reason;
+    conn->handoff_cipher = "";
     channel_init(&conn->channel, env->ring);
 }
 
@@ -149,7 +150,7 @@ static void run(struct conn *conn, enum step_result result)
     }
 }
 
-/* The cipher negotiated, for the reason. */
+/* The cipher negotiated, for the reason; static. */
 static const char *cipher_of(const struct conn *conn)
 {
     const struct tls_session *session = conn_tls_of_target(conn);
@@ -163,7 +164,7 @@ static const char *cipher_of(const struct conn *conn)
 
 void conn_explain_handoff(const struct conn *conn, char text[HANDOFF_REASON_MAX + 1])
 {
-    handoff_explain(conn->handoff_reason, conn->env->caps, cipher_of(conn), text);
+    handoff_explain(conn->handoff_reason, conn->env->caps, conn->handoff_cipher, text);
 }
 
 enum step_result conn_fall_back(struct conn *conn, enum handoff_reason reason, int error)
@@ -171,6 +172,7 @@ enum step_result conn_fall_back(struct conn *conn, enum handoff_reason reason, i
     char text[HANDOFF_REASON_MAX + 1];
 
     conn->handoff_reason = reason;
+    conn->handoff_cipher = cipher_of(conn);
     if (conn->params->plan.may_relay) {
         conn->handoff = HANDOFF_RELAY;
         return STEP_DONE;

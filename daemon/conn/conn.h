@@ -88,6 +88,7 @@ struct conn {
     struct failure failure; /* code ERROR_NONE: connected */
     enum handoff handoff;
     enum handoff_reason handoff_reason;
+    const char *handoff_cipher; /* negotiated when it fell back: the session is the relay's then */
     struct channel channel;
     struct address candidates[RESOLVE_ADDRESSES_MAX]; /* permitted, in the order of attempts */
     size_t n_candidates;

@@ -2,10 +2,11 @@
  * relay goes on with all that has come, or the client is told why it gets nothing. */
 #include <check.h>
 #include <errno.h>
-#include <openssl/ssl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/log.h"
 #include "proto/cleanup.h"
 #include "tests/lib/fake-ktls.h"
 #include "tests/lib/ktls-run.h"
@@ -100,10 +101,34 @@ START_TEST(test_no_seal)
 }
 END_TEST
 
+/* The relay has the session by then, and the line is written after that. */
+static void check_log(const struct tls_origin_script *script, const char *expected)
+{
+    FILE *log = tmpfile();
+    struct ktls_run run;
+    char text[4096];
+    size_t n;
+    int saved = dup(STDERR_FILENO);
+
+    ck_assert_ptr_nonnull(log);
+    ktls_run_begin(&run, script, KTLS_RELAY);
+    log_init(LOG_LEVEL_INFO);
+    dup2(fileno(log), STDERR_FILENO);
+    ktls_run_connect(&run);
+    ktls_run_end(&run);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(log);
+    n = fread(text, 1, sizeof text, log);
+    fclose(log);
+    ck_assert_msg(has_text((struct text){text, n}, expected), "%.*s", (int)n, text);
+}
+
 /* The kernel has all ciphers but the one that the origin has. */
 START_TEST(test_no_such_cipher)
 {
     static const struct fake_ktls_refusals none;
+    char logged[128];
     struct tls_origin_script script = ktls_script((enum tls_kernel_cipher)_i, 50000);
 
     rig_caps.kernel_tx &= ~(1U << _i);
@@ -111,6 +136,8 @@ START_TEST(test_no_such_cipher)
     rig_caps.kernel_tx = KTLS_ALL_CIPHERS;
     rig_caps.kernel_rx &= ~(1U << _i);
     check_relay(&script, &none, ktls_kinds[_i].name);
+    snprintf(logged, sizeof logged, "cannot do %s", ktls_kinds[_i].name);
+    check_log(&script, logged);
 }
 END_TEST
 
