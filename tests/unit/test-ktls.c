@@ -115,6 +115,29 @@ START_TEST(test_several_at_once)
 }
 END_TEST
 
+/* A relay before it gets the session: with TLS 1.3 who reads it reads the tickets. */
+START_TEST(test_resumed)
+{
+    struct tls_origin_script script = ktls_script((enum tls_kernel_cipher)_i, 50000);
+    struct ktls_run run;
+
+    ktls_run_begin(&run, &script, HANDOFF_RELAY);
+    ktls_run_connect(&run);
+    ck_assert_uint_eq(run.result.handoff, HANDOFF_RELAY);
+    ktls_use_relay(&script, run.fds[0]);
+    close(run.fds[0]);
+    close(run.session);
+    rig_wait_until_quiet();
+    run.connect.handoff = HANDOFF_KTLS;
+    ktls_run_connect(&run);
+    ck_assert_uint_eq(run.result.handoff, HANDOFF_KTLS);
+    ck_assert(run.result.is_resumed);
+    ktls_use_socket(&script, run.fds[0]);
+    ktls_check_origin(&script, 2);
+    ktls_run_end(&run);
+}
+END_TEST
+
 /* ---- what stays behind ---- */
 
 /* The secrets that the keys are made of. */
@@ -163,6 +186,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_hello_retry);
     tcase_add_loop_test(tcase, test_starttls, 0, n);
     tcase_add_test(tcase, test_several_at_once);
+    tcase_add_loop_test(tcase, test_resumed, 0, n);
     tcase_add_loop_test(tcase, test_keys_are_forgotten, 0, n);
 }
 
