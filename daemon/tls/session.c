@@ -61,8 +61,7 @@ int tls_session_new(struct tls_session **ret, struct tls_context *context,
 }
 
 /* OpenSSL leaves the traffic secrets of TLS 1.3 where they were; but a connection that is the
- * kernel's leaves nothing of its keys with us. (With TLS 1.2 a session that is kept for resumption
- * still has the secret that they came from.) */
+ * kernel's leaves nothing of its keys with us. */
 static void free_ssl(struct tls_session *s)
 {
     if (s->is_exported)
