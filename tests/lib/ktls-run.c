@@ -35,6 +35,7 @@ const struct ktls_kind ktls_kinds[TLS_KERNEL_CIPHERS] = {
                                          "TLS_CHACHA20_POLY1305_SHA256"},
 };
 
+bool ktls_is_resuming = true;
 static struct certs_pair *ca, *small, *large;
 static char ca_path[] = "/tmp/fdial-ktls-XXXXXX";
 
@@ -58,10 +59,10 @@ void ktls_run_begin(struct ktls_run *run, const struct tls_origin_script *script
     run->connect = (struct message_connect){
         .target = text_of(run->target), .timeout_ms = 10000, .handoff = (uint8_t)handoff};
     snprintf(config, sizeof config,
-             "tls \"t\" { ca-file = \"%s\" }\n"
+             "tls \"t\" { ca-file = \"%s\" resumption = %s }\n"
              "rule \"r\" { client = { \"uid:%u\" } allow = { \"*://*:*\" }"
              " addresses = { \"loopback\" } tls = \"t\" }\n",
-             ca_path, getuid());
+             ca_path, ktls_is_resuming ? "true" : "false", getuid());
     fake_ktls_reset();
     rig_start(config);
     ring_forget_setsockopt(rig_front.env.ring);

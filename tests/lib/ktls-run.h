@@ -35,6 +35,8 @@ struct tls_origin_script ktls_script(enum tls_kernel_cipher cipher, size_t n_dat
 /* One that is more than twice of what is received at once. */
 const struct certs_pair *ktls_large_certificate(void);
 
+extern bool ktls_is_resuming; /* sessions, by the configuration; true unless changed */
+
 /* Starts origin and worker. handoff: what the client accepts. */
 void ktls_run_begin(struct ktls_run *run, const struct tls_origin_script *script, unsigned handoff);
 /* Asks, and waits for the answer. */

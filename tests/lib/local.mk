@@ -11,6 +11,7 @@ libtestfront_la_SOURCES = \
 	tests/lib/fake-ktls.c tests/lib/fake-ktls.h \
 	tests/lib/find-secret.c tests/lib/find-secret.h \
 	tests/lib/front-rig.c tests/lib/front-rig.h \
+	tests/lib/front-walk.c tests/lib/front-walk.h \
 	tests/lib/ktls-run.c tests/lib/ktls-run.h \
 	tests/lib/tls-origin.c tests/lib/tls-origin.h
 libtestfront_la_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS) $(CHECK_CFLAGS) -DFDIAL_FAULT_INJECTION

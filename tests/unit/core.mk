@@ -35,6 +35,11 @@ tests_unit_test_ktls_SOURCES = tests/unit/test-ktls.c
 tests_unit_test_ktls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(OPENSSL_CFLAGS) -DFDIAL_FAULT_INJECTION
 tests_unit_test_ktls_LDADD = libtestfront.la libdaemon.la libring_fault.la $(CHECK_LIBS) $(OPENSSL_LIBS)
 
+check_PROGRAMS += tests/unit/test-ktls-faults
+tests_unit_test_ktls_faults_SOURCES = tests/unit/test-ktls-faults.c
+tests_unit_test_ktls_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(OPENSSL_CFLAGS) -DFDIAL_FAULT_INJECTION
+tests_unit_test_ktls_faults_LDADD = libtestfront.la libdaemon.la libring_fault.la $(CHECK_LIBS) $(OPENSSL_LIBS)
+
 check_PROGRAMS += tests/unit/test-ktls-refused
 tests_unit_test_ktls_refused_SOURCES = tests/unit/test-ktls-refused.c
 tests_unit_test_ktls_refused_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(OPENSSL_CFLAGS) -DFDIAL_FAULT_INJECTION

@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -16,14 +15,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/base/clock.h"
 #include "proto/cleanup.h"
 #include "tests/lib/certs.h"
 #include "tests/lib/front-rig.h"
+#include "tests/lib/front-walk.h"
 #include "tests/lib/suite.h"
 #include "tests/lib/valgrind.h"
-
-#define SLACK_BYTES 512 /* OpenSSL's error queue keeps some texts */
 
 /* The origin: agrees to what its kind of target asks for, says "hello\n", then reads until the end,
  * then closes. */
@@ -183,12 +180,12 @@ static bool client_use(int fd)
     return n_got == 6 && memcmp(got, "hello\n", 6) == 0;
 }
 
-/* Returns whether it was connected. */
-static bool run_once(const char *target, bool *ret_is_complete)
+static bool run_once(void *target)
 {
     const struct message_connect connect = {.target = text_of(target), .timeout_ms = 5000};
-    struct message_result result;
     int client, n_fds = -1, fds[RIG_FDS_MAX];
+    struct message_result result;
+    bool is_complete = false;
 
     rig_be_patient();
     client = is_by_grant ? rig_client_open_granted() : rig_client_open();
@@ -196,84 +193,13 @@ static bool run_once(const char *target, bool *ret_is_complete)
         rig_client_connect(client, &connect);
         n_fds = rig_client_result(client, &result, fds);
     }
-    *ret_is_complete = false;
     if (n_fds > 0) {
-        *ret_is_complete = client_use(fds[0]);
+        is_complete = client_use(fds[0]);
         close(fds[0]);
     }
     fd_close(client);
     rig_wait_until_quiet();
-    return n_fds > 0;
-}
-
-/* The origin's fds are in this process too, and closed in its own time. */
-static void wait_for_origin(size_t fds)
-{
-    uint64_t until_us = clock_now_us() + 5 * US_PER_S;
-
-    rig_be_patient();
-    while (rig_count_fds() != fds && clock_now_us() < until_us)
-        rig_turn();
-}
-
-/* Memory of this thread's arena: the origin's thread has its own. What malloc keeps in caches
- * counts as allocated, so main() turns these off. */
-static size_t allocated(void)
-{
-    return mallinfo2().uordblks;
-}
-
-static const int errors[] = {ECONNRESET, ENOMEM, ECANCELED, EPIPE, EMFILE};
-
-/* Every operation of a connection fails in its turn. *memory is what is allocated; where that is 0,
- * it is set instead of compared: libraries allocate a few things at the first failure and keep
- * them. */
-static void walk_errors(const char *target, uint64_t ops, size_t fds, size_t *memory)
-{
-    bool is_complete;
-
-    for (size_t e = 0; e < ARRAY_SIZE(errors); e++) {
-        for (uint64_t n = 1; n <= ops + 4; n++) {
-            ring_fail_nth(rig_front.env.ring, n, errors[e]);
-            run_once(target, &is_complete);
-            ring_fail_nth(rig_front.env.ring, 0, 0);
-            wait_for_origin(fds);
-            ck_assert_msg(rig_count_fds() == fds, "op %u, error %d: %zu fds instead of %zu",
-                          (unsigned)n, errors[e], rig_count_fds(), fds);
-            ck_assert_uint_eq(counter_get(&rig_counters.requests_now), 0);
-            ck_assert_uint_eq(counter_get(&rig_counters.relays_now), 0);
-            ck_assert_uint_eq(counter_get(&rig_counters.sessions_now), 0);
-            ck_assert_uint_eq(counter_get(&rig_counters.grants_now), 0);
-            ck_assert_uint_eq(quota_table_count(rig_front.quotas), 0);
-            ck_assert_msg(*memory == 0 || allocated() <= *memory + SLACK_BYTES,
-                          "op %u, error %d: %zu bytes instead of %zu", (unsigned)n, errors[e],
-                          allocated(), *memory);
-        }
-    }
-    *memory = allocated();
-}
-
-static void walk(const char *target, unsigned ops_min)
-{
-    size_t fds, memory = 0;
-    bool is_complete;
-    uint64_t ops;
-
-    /* twice, for what is allocated once */
-    for (int i = 0; i < 2; i++) {
-        ck_assert(run_once(target, &is_complete));
-        ck_assert(is_complete);
-    }
-    fds = rig_count_fds();
-    ops = ring_ops(rig_front.env.ring);
-    ck_assert(run_once(target, &is_complete));
-    ops = ring_ops(rig_front.env.ring) - ops;
-    ck_assert_uint_ge(ops, ops_min);
-    walk_errors(target, ops, fds, &memory);
-    walk_errors(target, ops, fds, &memory);
-    /* and all is well again */
-    ck_assert(run_once(target, &is_complete));
-    ck_assert(is_complete);
+    return is_complete;
 }
 
 static void walk_target(const char *seal, const char *scheme, unsigned ops_min)
@@ -283,7 +209,7 @@ static void walk_target(const char *seal, const char *scheme, unsigned ops_min)
     origin_start();
     worker_start(seal);
     snprintf(target, sizeof target, "%s://127.0.0.1:%u", scheme, origin_port);
-    walk(target, ops_min);
+    rig_walk(run_once, target, ops_min);
     rig_stop();
     origin_stop();
 }
@@ -372,11 +298,7 @@ int main(int argc, char **argv)
     int failed;
 
     (void)argc;
-    if (!getenv("GLIBC_TUNABLES") && !is_under_valgrind()) {
-        setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);
-        execv("/proc/self/exe", argv);
-    }
-    mallopt(M_MXFAST, 0);
+    rig_walk_prepare(argv);
     signal(SIGPIPE, SIG_IGN); /* the origin writes to whom it may concern */
     make_ca();
     tcase_set_timeout(tcase, 100);
