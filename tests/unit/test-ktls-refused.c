@@ -141,6 +141,45 @@ START_TEST(test_no_such_cipher)
 }
 END_TEST
 
+/* The origin takes what is offered first: of all versions where nothing else is offered, else of
+ * the cipher's own. */
+START_TEST(test_cipher_of_the_kernel)
+{
+    struct tls_origin_script script = ktls_script((enum tls_kernel_cipher)_i, 1000);
+
+    script.ciphers = script.suites = NULL;
+    rig_caps.kernel_tx = 1U << _i;
+    for (int i = 0; i < 2; i++) {
+        struct ktls_run run;
+
+        script.version = i == 0 ? ktls_kinds[_i].version : 0;
+        ktls_run_begin(&run, &script, i == 0 ? KTLS_RELAY : HANDOFF_KTLS);
+        ktls_run_connect(&run);
+        ck_assert_int_eq(run.n_fds, 1);
+        ck_assert_uint_eq(run.result.handoff, HANDOFF_KTLS);
+        ck_assert(has_text(run.result.tls_cipher, ktls_kinds[_i].name));
+        ktls_use_socket(&script, run.fds[0]);
+        ktls_check_origin(&script, 1);
+        ktls_run_end(&run);
+    }
+}
+END_TEST
+
+/* Where no relay will do, the other ciphers are not offered, and the origin has no other. */
+START_TEST(test_no_cipher_in_common)
+{
+    struct tls_origin_script script = ktls_script((enum tls_kernel_cipher)_i, 0);
+    struct ktls_run run;
+
+    rig_caps.kernel_rx &= ~(1U << _i);
+    ktls_run_begin(&run, &script, HANDOFF_KTLS);
+    ktls_run_connect(&run);
+    ck_assert_int_eq(run.n_fds, 0);
+    ck_assert_uint_eq(run.result.stage, STAGE_TLS);
+    ktls_run_end(&run);
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
     const int n_refusals = (int)ARRAY_SIZE(refusals);
@@ -149,6 +188,8 @@ static void add_tests(TCase *tcase)
     tcase_add_loop_test(tcase, test_no_keys_for_sending, 0, n_refusals);
     tcase_add_loop_test(tcase, test_no_seal, 0, n_refusals);
     tcase_add_loop_test(tcase, test_no_such_cipher, 0, TLS_KERNEL_CIPHERS);
+    tcase_add_loop_test(tcase, test_cipher_of_the_kernel, 0, TLS_KERNEL_CIPHERS);
+    tcase_add_loop_test(tcase, test_no_cipher_in_common, 0, TLS_KERNEL_CIPHERS);
 }
 
 int main(void)
