@@ -19,9 +19,9 @@ class Handoff(rig.Case):
         self.plain = self.serve(fdialtest.Echo())
         self.tls = self.serve(fdialtest.Tls(*self.authority.issue(), alpn=["http/1.1"]))
 
-    def start(self, head="", **keys):
+    def start(self, head="", sections="", **keys):
         return self.start_daemon(
-            f'workers = 1\n{head}tls "t" {{ ca-file = "{self.authority.certificate}" }}\n'
+            f'workers = 1\n{head}tls "t" {{ ca-file = "{self.authority.certificate}" }}\n{sections}'
             + rule(tls='"t"', allow=strings("*://*:*"), **keys))
 
     def ask(self, daemon, target, handover):
@@ -74,6 +74,17 @@ class Handoff(rig.Case):
         kind, reason = self.ask(self.start(), f"wss://localhost:{self.tls.port}", rig.KTLS)
         self.assertIsNone(kind)
         self.assertIn("inside TLS", reason)
+
+    def test_what_cannot_be_through_proxies(self):
+        """They are not asked, so they need not be there."""
+        tls = 'url = "https://localhost:1" tls = "t"'
+        for proxy, scheme, expected in ((tls, "https", "TLS inside TLS"), (tls, "tcp", "with a proxy"),
+                                        (tls, "wss", "TLS inside TLS"),
+                                        ('url = "http://tunnel" unix-socket = "/run/none"', "https", "Unix socket")):
+            daemon = self.start(sections=f'proxy "p" {{ {proxy} }}\n', via=strings("p"))
+            kind, reason = self.ask(daemon, f"{scheme}://localhost:{self.tls.port}", rig.KTLS)
+            self.assertIsNone(kind)
+            self.assertIn(expected, reason)
 
     def test_who_likes_nothing_better_is_told_nothing(self):
         daemon = self.start()
