@@ -31,7 +31,8 @@ EXTRA_DIST += tests/vm/vm.py tests/vm/machine.py tests/vm/kernels.py tests/vm/in
 	tests/vm/guest/30-no-seal.sh tests/vm/guest/40-identity.sh \
 	tests/vm/guest/ktls.sh \
 	tests/vm/guest/50-records.sh \
-	tests/vm/guest/60-servers.sh
+	tests/vm/guest/60-servers.sh \
+	tests/vm/guest/70-handover.sh
 clean-local: clean-vm
 clean-vm:
 	-rm -rf tests/vm/cache tests/vm/vm.log tests/vm/vm.trs tests/vm/suite.log

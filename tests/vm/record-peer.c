@@ -163,6 +163,18 @@ static void note_record(struct peer *p, uint8_t type, const uint8_t *data, size_
     }
 }
 
+/* The content of the next record, or -1: there is none, or garbage, which is noted. */
+static int hear_record(struct peer *p, uint8_t record[RECORD_MAX], uint8_t *ret_type,
+                       uint8_t **ret_data)
+{
+    size_t size = read_record(p, record);
+    int n = size > 0 ? records_open(&p->records, record, size, ret_type, ret_data) : -1;
+
+    if (size > 0 && n < 0)
+        peer_note(p, " garbage");
+    return n;
+}
+
 void peer_hear(struct peer *p, size_t n)
 {
     uint8_t record[RECORD_MAX], type, *data;
@@ -170,19 +182,28 @@ void peer_hear(struct peer *p, size_t n)
     peer_flush(p);
     finish_handshake(p);
     for (size_t have = 0; have < n && !p->is_over;) {
-        size_t size = read_record(p, record);
+        int r = hear_record(p, record, &type, &data);
 
-        if (size == 0)
+        if (r < 0)
             return;
-        int r = records_open(&p->records, record, size, &type, &data);
-
-        if (r < 0) {
-            peer_note(p, " garbage");
-            return;
-        }
         note_record(p, type, data, (size_t)r);
         have += type == RECORD_APPLICATION ? (size_t)r : 0;
     }
+}
+
+void peer_echo(struct peer *p)
+{
+    uint8_t record[RECORD_MAX], type, *data;
+    int n;
+
+    peer_flush(p);
+    finish_handshake(p);
+    while ((n = hear_record(p, record, &type, &data)) >= 0 && type == RECORD_APPLICATION) {
+        peer_queue_record(p, RECORD_APPLICATION, data, (size_t)n);
+        peer_flush(p);
+    }
+    if (n >= 0)
+        note_record(p, type, data, (size_t)n);
 }
 
 /* "SERVER_TRAFFIC_SECRET_0 RANDOM SECRET", in hexadecimal. */

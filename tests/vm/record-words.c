@@ -20,6 +20,7 @@
  *     slow=TEXT     application data, each byte of the record in a send() of its own
  *     flush
  *     hear=N        reads until the client has sent N bytes of data
+ *     echo          sends the client's data back, until its close_notify
  *     fin           TCP's end of what the server sends
  *     rst           a reset
  *     wait          reads until the client's end
@@ -201,6 +202,12 @@ static void play_hear(struct peer *p, const char *value)
     peer_hear(p, (size_t)atoi(value));
 }
 
+static void play_echo(struct peer *p, const char *value)
+{
+    (void)value;
+    peer_echo(p);
+}
+
 static void play_fin(struct peer *p, const char *value)
 {
     (void)value;
@@ -257,6 +264,7 @@ static const struct {
     {"slow", play_slow},
     {"flush", play_flush},
     {"hear", play_hear},
+    {"echo", play_echo},
     {"fin", play_fin},
     {"rst", play_rst},
     {"wait", play_wait},

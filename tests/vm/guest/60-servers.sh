@@ -1,9 +1,9 @@
-# 2 MB each way with each server, version and cipher.
+# 2 MB each way with each server, version and cipher; and 100 MB, in whose middle the daemon is killed.
 # shellcheck source=tests/vm/guest/tap.sh
 . /fdial/guest/tap.sh
 # shellcheck source=tests/vm/guest/ktls.sh
 . /fdial/guest/ktls.sh
-plan 21
+plan 23
 export OPENSSL_CONF=/dev/null
 size=$(wc -c </fdial/text)
 mkdir -p /tmp/www /tmp/nginx
@@ -81,8 +81,56 @@ echoes() { # port file
     says "$size" echo=/fdial/text:/tmp/got shut && cmp "$2" /tmp/got
 }
 
+# 100 MB in numbered pieces, so that each has its place.
+make_big() {
+    for i in $(seq 50); do
+        echo "$i"
+        cat /fdial/text
+    done >/tmp/www/big
+}
+
+# The client has read the head of the answer when this ends, and waits for /tmp/resumed.
+start_transfer() {
+    mkfifo -m 666 /tmp/reached /tmp/resumed /tmp/got-big
+    # shellcheck disable=SC2086 # words
+    TARGET=https://127.0.0.1:1001 $alone $client ktls-client put=/tmp/big.head line \
+        meet=/tmp/reached meet=/tmp/resumed get=/tmp/got-big >/tmp/said 3>&- &
+    holder=$!
+    cat /tmp/reached
+}
+
+# shellcheck disable=SC2317 # called through check
+tcp_sockets_of() { # pid
+    for fd in "/proc/$1/fd/"*; do
+        inode=$(readlink "$fd" | sed -n 's/^socket:.\([0-9]*\).$/\1/p')
+        awk -v inode="$inode" 'inode != "" && $10 == inode' /proc/net/tcp
+    done
+}
+
+# shellcheck disable=SC2317 # called through check
+is_the_holders() {
+    [ "$(tcp_sockets_of "$holder" | wc -l)" = 1 ] && [ -z "$(tcp_sockets_of "$daemon")" ]
+}
+
+# shellcheck disable=SC2317 # called through check
+kill_daemon() {
+    kill -9 "$daemon"
+    wait "$daemon"
+    ! [ -e "/proc/$daemon" ]
+}
+
+# shellcheck disable=SC2317 # called through check
+is_unharmed() {
+    cat /tmp/resumed
+    cmp /tmp/www/big /tmp/got-big || return 1
+    wait "$holder"
+    cat /tmp/said >&2
+    [ "$(cat /tmp/said)" = "client: HTTP/1.1 200 OK $(wc -c </tmp/www/big) 0" ]
+}
+
 printf 'PUT /up HTTP/1.1\r\nHost: guest\r\nContent-Length: %s\r\n\r\n' "$size" >/tmp/put.head
 printf 'GET /up HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n' >/tmp/get.head
+printf 'GET /big HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n' >/tmp/big.head
 start_servers
 check 'the servers are ready' are_ready
 check 'the daemon makes its socket' start_daemon
@@ -96,7 +144,11 @@ while read -r version _ name; do
 done <<END
 $ciphers
 END
-check 'the daemon ends with status 0' stop_daemon
+make_big
+start_transfer
+check '100 MB have begun: the client has the socket, the daemon nothing of it' is_the_holders
+check 'the daemon is killed' kill_daemon
+check 'all of it comes' is_unharmed
 # shellcheck disable=SC2086 # words
 kill $servers
 finish

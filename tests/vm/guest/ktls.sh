@@ -17,7 +17,7 @@ ciphers='
 1.2 ECDHE-ECDSA-AES256-GCM-SHA384 AES-256-GCM
 1.2 ECDHE-ECDSA-CHACHA20-POLY1305 CHACHA20-POLY1305'
 
-start_daemon() { # additional lines of the configuration
+start_daemon() { # lines for the configuration, for the rule
     mkdir -p /run/fdial
     rm -f $socket
     cat >/tmp/ktls.conf <<END_OF_CONFIGURATION
@@ -29,6 +29,7 @@ rule "client" {
   allow     = { "tls://127.0.0.1:*", "https://127.0.0.1:*" }
   addresses = { "loopback" }
   tls       = "guest"
+  $2
 }
 END_OF_CONFIGURATION
     fdiald --config /tmp/ktls.conf --socket $socket >&2 3>&- &
