@@ -9,10 +9,10 @@
  * (POLLHUP), and then nobody is left to read. Answers of the TLS layer to what it reads (KeyUpdate)
  * go out with the next flush, which the down side starts when none is under way.
  *
- * TLS stays in user space also where the kernel could do it. With the keys in the kernel a KeyUpdate
- * (before Linux 6.14) ends the connection, tickets are lost, and IORING_OP_SPLICE would go to a
- * worker thread each time; what that costs and what it would save is in tests/bench/RESULTS.md. A
- * client that wants to move much takes the kTLS socket itself.
+ * TLS stays in user space also where the kernel could do it. With the keys in the kernel a
+ * KeyUpdate (before Linux 6.14) ends the connection, tickets are lost, and IORING_OP_SPLICE would
+ * go to a worker thread each time; what that costs and what it would save is in
+ * tests/bench/RESULTS.md. A client that wants to move much takes the kTLS socket itself.
  */
 #include "daemon/relay/relay.h"
 
