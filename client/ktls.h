@@ -34,7 +34,7 @@ struct ktls_input {
     uint8_t type;        /* of what came last: enum ktls_type, or any other number */
     bool is_whole;       /* … and the record ended with it */
     unsigned n_records;  /* that ended in this call */
-    int64_t deadline_ms; /* for the message that has begun; 0: not set yet */
+    int64_t deadline_ms; /* for the rest of what has begun; 0: not set yet */
 };
 
 /* 0x0303 or 0x0304 where the kernel has keys for this direction; else 0, as for a socket that is

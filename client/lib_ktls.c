@@ -82,7 +82,7 @@ ssize_t ktls_receive(struct ktls_input *in, void *buf, size_t n)
         return error_of(in->fd, errno);
     in->type = type_of(&header);
     in->is_whole = (header.msg_flags & MSG_EOR) != 0;
-    if (in->is_whole || r == 0)
+    if (in->is_whole || r == 0) /* this counts what could be gone round for ever */
         in->n_records++;
     return r;
 }
@@ -209,7 +209,6 @@ static ssize_t take_message(struct ktls_input *in, unsigned version, const uint8
     if (r < 0)
         return r;
     memcpy(head, data, in_head);
-    in->deadline_ms = 0;
     r = fetch_all(in, head + in_head, sizeof head - in_head);
     if (r < 0)
         return r;

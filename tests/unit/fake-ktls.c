@@ -109,7 +109,8 @@ static void copy(struct receipt *r, const struct fake_event *e)
     fake_ktls.offset += n;
     if (n < left)
         return;
-    r->header->msg_flags |= MSG_EOR;
+    if (!fake_ktls.hides_ends)
+        r->header->msg_flags |= MSG_EOR;
     event_done();
 }
 

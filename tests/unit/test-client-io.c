@@ -199,6 +199,23 @@ START_TEST(test_blocking_waits)
 }
 END_TEST
 
+/* … but not after a signal: whoever sets an alarm does not wait for ever. */
+START_TEST(test_blocking_is_interrupted)
+{
+    char c;
+
+    fake_ktls_reset(TLS_1_3);
+    fake_ktls.is_blocking = true;
+    fake_ktls_add_record(HANDSHAKE, TICKET, 3);
+    fake_ktls_add((struct fake_event){.kind = FAKE_SIGNAL});
+    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
+    fake_ktls_add_record(HANDSHAKE, TICKET + 3, 1);
+    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EPROTO);
+    ck_assert_int_le(fake_ktls.skew_ms, WAIT_MS);
+}
+END_TEST
+
 static const struct part floods[] = {PART(HANDSHAKE, TICKET), PART(ALERT, "\1\x5a"),
                                      PART(HANDSHAKE, "\4\0\0\0")};
 
@@ -227,7 +244,8 @@ START_TEST(test_flood_of_empty_records)
     char c;
 
     fake_ktls_reset(TLS_1_3);
-    for (unsigned i = 0; i < FLOOD_LIMIT; i++) {
+    fake_ktls.hides_ends = _i;
+    for (unsigned i = 0; i <= FLOOD_LIMIT; i++) {
         fake_ktls_add_record(DATA, "", 0);
         fake_ktls_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
     }
@@ -504,8 +522,9 @@ static Suite *make_suite(void)
     tcase_add_test(receive, test_cut);
     tcase_add_test(receive, test_drip);
     tcase_add_test(receive, test_blocking_waits);
+    tcase_add_test(receive, test_blocking_is_interrupted);
     tcase_add_loop_test(receive, test_flood, 0, 3);
-    tcase_add_test(receive, test_flood_of_empty_records);
+    tcase_add_loop_test(receive, test_flood_of_empty_records, 0, 2);
     tcase_add_test(receive, test_flood_inside_message);
     tcase_add_test(receive, test_longest_ticket);
     tcase_add_loop_test(receive, test_error, 0, sizeof errors / sizeof *errors);
