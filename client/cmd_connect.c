@@ -24,6 +24,7 @@
 #include "proto/cleanup.h"
 
 #define FLOW_BUFFER_SIZE 65536
+#define NOTHING_MS       2    /* where there is not what poll announced */
 #define END_WAIT_MS      5000 /* for the daemon to tell how it ended */
 
 struct end {
@@ -94,6 +95,10 @@ static void flow_read(struct flow *flow)
 {
     ssize_t n = end_read(&flow->from, flow->buf, sizeof flow->buf);
 
+    /* A record without data, or, for Linux 6.1, a part of one, of which poll says that it is there.
+     */
+    if (n == -EAGAIN)
+        poll(NULL, 0, NOTHING_MS);
     if (n == -EAGAIN || n == -EINTR)
         return;
     /* A Unix socket tells the reset before what had arrived until then: that is read on. */

@@ -12,6 +12,7 @@
 
 #define KTLS_RECORDS_MAX     32     /* without data, one after the other in one call */
 #define KTLS_MESSAGE_MAX     131333 /* the longest NewSessionTicket, RFC 8446, 4.6.1 */
+#define KTLS_POLL_AGAIN_MS   10     /* when it was announced and was not there */
 #define KTLS_MESSAGE_WAIT_MS 5000   /* for the rest of a message, where the fd does not block */
 
 /* RFC 8446, 5.1. */
@@ -34,6 +35,7 @@ struct ktls_input {
     uint8_t type;        /* of what came last: enum ktls_type, or any other number */
     bool is_whole;       /* … and the record ended with it */
     unsigned n_records;  /* that ended in this call */
+    bool was_announced;  /* by poll(), since when nothing came */
     int64_t deadline_ms; /* for the rest of what has begun; 0: not set yet */
 };
 

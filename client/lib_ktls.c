@@ -87,21 +87,24 @@ ssize_t ktls_receive(struct ktls_input *in, void *buf, size_t n)
     return r;
 }
 
-/* For more of a message that has begun, which is not to be waited for as long as the peer likes. */
+/* For more of a message that has begun, which is not to be waited for as long as the peer likes.
+ * Linux 6.1 announces a part of a record, again and again until its rest has come. */
 static int await_rest(struct ktls_input *in)
 {
     struct pollfd polled = {.fd = in->fd, .events = POLLIN};
     int64_t now_ms = session_now_ms();
+    bool is_pause = in->was_announced;
     int r;
 
     if (in->deadline_ms == 0)
         in->deadline_ms = now_ms + KTLS_MESSAGE_WAIT_MS;
     if (now_ms >= in->deadline_ms)
         return -EPROTO;
-    r = poll(&polled, 1, (int)(in->deadline_ms - now_ms));
+    r = poll(&polled, !is_pause, is_pause ? KTLS_POLL_AGAIN_MS : (int)(in->deadline_ms - now_ms));
     if (r < 0)
         return errno == EINTR ? 0 : -errno;
-    return r > 0 ? 0 : -EPROTO;
+    in->was_announced = r > 0;
+    return r > 0 || is_pause ? 0 : -EPROTO;
 }
 
 /* More of a message that has begun: neither EAGAIN nor EINTR can be told, for the next call would

@@ -38,10 +38,11 @@ struct fake_ktls {
     unsigned version; /* 0: getsockopt() fails with getsockopt_errno */
     int getsockopt_errno;
     bool is_blocking;
-    bool is_old;        /* before 6.1.80: joins records of one type behind a rest */
-    bool hides_ends;    /* no MSG_EOR; no kernel known does it */
-    bool expires_keys;  /* from 6.14 on: silent after a KeyUpdate */
-    int send_errnos[4]; /* of the first calls of sendmsg() */
+    bool is_old;          /* before 6.1.80: joins records of one type behind a rest */
+    bool hides_ends;      /* no MSG_EOR; no kernel known does it */
+    bool announces_parts; /* as 6.1: poll() does not wait where a record has begun */
+    bool expires_keys;    /* from 6.14 on: silent after a KeyUpdate */
+    int send_errnos[4];   /* of the first calls of sendmsg() */
     int shutdown_errno;
 
     struct fake_event events[FAKE_EVENTS_MAX];

@@ -182,6 +182,21 @@ START_TEST(test_drip)
 }
 END_TEST
 
+/* What poll() announces all the time is not asked for all the time. */
+START_TEST(test_announced_part)
+{
+    char c;
+
+    fake_ktls_reset(TLS_1_3);
+    fake_ktls.announces_parts = true;
+    fake_ktls_add_record(HANDSHAKE, TICKET, 3);
+    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EPROTO);
+    ck_assert_int_ge(fake_ktls.skew_ms, WAIT_MS - 1000);
+    ck_assert_uint_lt(fake_ktls.n_polls, 600);
+}
+END_TEST
+
 /* A message of a silent peer on a blocking socket is waited for, as data is. */
 START_TEST(test_blocking_waits)
 {
@@ -521,6 +536,7 @@ static Suite *make_suite(void)
     tcase_add_test(receive, test_split_into_bytes);
     tcase_add_test(receive, test_cut);
     tcase_add_test(receive, test_drip);
+    tcase_add_test(receive, test_announced_part);
     tcase_add_test(receive, test_blocking_waits);
     tcase_add_test(receive, test_blocking_is_interrupted);
     tcase_add_loop_test(receive, test_flood, 0, 3);
