@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """HTTP and HTTPS of nginx over the fds that are handed out: by the command, by the library, and by
 Python's http.client."""
+import json
 import os
 import subprocess
 
@@ -76,6 +77,22 @@ class Nginx(fdialtest.Case):
             done = daemon.run_cli(["connect", target], input=request + last)
             self.assertEqual(done.stdout.count(b"HTTP/1.1 200 OK"), 2, done)
             self.assertEqual(done.stdout.count(b"hello from nginx, " + target.encode().split(b":")[0]), 2)
+
+    def test_resumption(self):
+        """nginx says the same as the daemon, with each version; each connection is the next one's."""
+        for version in ("TLSv1.2", "TLSv1.3"):
+            said = f'ssl_protocols {version}; add_header X-Resumed "<$ssl_session_reused>";'
+            origin = peers.Nginx(*self.authority.issue(), more=said)
+            self.addCleanup(origin.stop)
+            daemon = self.start_daemon(CONFIG.format(uid=os.getuid(), more="",
+                                                     ca=self.authority.certificate))
+            request = b"GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            heads = [self.talk(daemon, f"https://localhost:{origin.https_port}", request)
+                     for _ in range(4)]
+            resumed = [b"X-Resumed: <r>" in head for head in heads]
+            self.assertEqual(resumed, [False, True, True, True], heads)
+            status = json.loads(daemon.run_cli(["status", "--json"]).stdout)
+            self.assertEqual(status["tls_resumed"], 3)
 
     def test_exec(self):
         script = r"printf 'GET /hello HTTP/1.0\r\n\r\n' >&7; cat <&6"
