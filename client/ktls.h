@@ -36,6 +36,7 @@ struct ktls_input {
     bool is_whole;       /* … and the record ended with it */
     unsigned n_records;  /* that ended in this call */
     bool was_announced;  /* by poll(), since when nothing came */
+    bool is_interrupted; /* by a signal, in the middle of a message: to be told behind it */
     int64_t deadline_ms; /* for the rest of what has begun; 0: not set yet */
 };
 

@@ -47,6 +47,8 @@ ssize_t fdial_recv(int fd, void *buf, size_t n, int flags)
             r = ktls_take_record(&in, buf, (size_t)r);
             if (r <= 0)
                 return r;
+            if (in.is_interrupted)
+                return -EINTR;
         }
     } while (in.n_records <= KTLS_RECORDS_MAX);
     return -EPROTO;

@@ -101,6 +101,7 @@ static int await_rest(struct ktls_input *in)
     if (now_ms >= in->deadline_ms)
         return -EPROTO;
     r = poll(&polled, !is_pause, is_pause ? KTLS_POLL_AGAIN_MS : (int)(in->deadline_ms - now_ms));
+    in->is_interrupted |= r < 0 && errno == EINTR;
     if (r < 0)
         return errno == EINTR ? 0 : -errno;
     in->was_announced = r > 0;
@@ -118,6 +119,7 @@ static ssize_t fetch(struct ktls_input *in, void *buf, size_t n)
         ssize_t r = ktls_receive(in, buf, n);
 
         if (r == -EAGAIN || r == -EINTR) {
+            in->is_interrupted |= r == -EINTR;
             in->flags |= MSG_DONTWAIT;
             r = await_rest(in);
             if (r == 0)

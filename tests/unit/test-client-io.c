@@ -197,6 +197,29 @@ START_TEST(test_announced_part)
 }
 END_TEST
 
+/* Who waits for data is told of the signal that came in the middle of a ticket, when that is whole;
+ * EAGAIN it would not expect. */
+START_TEST(test_signal_in_a_message)
+{
+    char c;
+
+    for (unsigned has_data = 0; has_data < 2; has_data++) {
+        fake_ktls_reset(TLS_1_3);
+        fake_ktls.is_blocking = true;
+        fake_ktls_add_record(HANDSHAKE, TICKET, 3);
+        fake_ktls_add((struct fake_event){.kind = FAKE_SIGNAL});
+        fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
+        fake_ktls_add_record(HANDSHAKE, TICKET + 3, sizeof TICKET - 1 - 3);
+        if (!has_data)
+            fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
+        fake_ktls_add_record(DATA, "x", 1);
+        ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EINTR);
+        ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), 1);
+        ck_assert_int_eq(c, 'x');
+    }
+}
+END_TEST
+
 /* A message of a silent peer on a blocking socket is waited for, as data is. */
 START_TEST(test_blocking_waits)
 {
@@ -537,6 +560,7 @@ static Suite *make_suite(void)
     tcase_add_test(receive, test_cut);
     tcase_add_test(receive, test_drip);
     tcase_add_test(receive, test_announced_part);
+    tcase_add_test(receive, test_signal_in_a_message);
     tcase_add_test(receive, test_blocking_waits);
     tcase_add_test(receive, test_blocking_is_interrupted);
     tcase_add_loop_test(receive, test_flood, 0, 3);
