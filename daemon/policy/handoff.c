@@ -46,30 +46,21 @@ static bool needs_seal(const struct handoff_shape *shape, const struct rule *rul
     return !shape->is_unix && rule->seal == SEAL_REQUIRED; /* Unix sockets are not disconnected */
 }
 
-static enum handoff_reason why_not_tcp(const struct handoff_shape *shape, const struct route *route,
-                                       const struct capabilities *caps)
-{
-    if (!(route->accepted & HANDOFF_TCP))
-        return HANDOFF_TCP_NOT_ACCEPTED;
-    if (!(route->handoff & HANDOFF_TCP))
-        return HANDOFF_NOT_BY_RULE;
-    if (needs_seal(shape, route->rule) && !caps->can_seal)
-        return HANDOFF_NO_SEAL;
-    return HANDOFF_AS_WISHED;
-}
-
-static enum handoff_reason why_not_ktls(const struct handoff_shape *shape,
-                                        const struct route *route, const struct capabilities *caps)
+/* Why not `kind`, which is the best of such a connection. */
+static enum handoff_reason why_not(enum handoff kind, const struct handoff_shape *shape,
+                                   const struct route *route, const struct capabilities *caps)
 {
     enum handoff_reason reason = why_relay_only(shape);
 
+    if (!(route->accepted & kind))
+        return HANDOFF_NOT_ACCEPTED;
     if (reason != HANDOFF_AS_WISHED)
         return reason;
-    if (route->is_ktls_off)
+    if (kind == HANDOFF_KTLS && route->is_ktls_off)
         return HANDOFF_KTLS_OFF;
-    if (!(route->handoff & HANDOFF_KTLS))
+    if (!(route->handoff & kind))
         return HANDOFF_NOT_BY_RULE;
-    if (capabilities_ciphers(caps) == 0)
+    if (kind == HANDOFF_KTLS && capabilities_ciphers(caps) == 0)
         return HANDOFF_NO_KTLS;
     if (needs_seal(shape, route->rule) && !caps->can_seal)
         return HANDOFF_NO_SEAL;
@@ -81,7 +72,7 @@ static void refuse(const struct handoff_shape *shape, enum handoff_reason reason
 {
     char text[HANDOFF_REASON_MAX + 1];
 
-    if (reason == HANDOFF_AS_WISHED || reason == HANDOFF_TCP_NOT_ACCEPTED) {
+    if (reason == HANDOFF_NOT_ACCEPTED) {
         failure_format(failure, ERROR_HANDOFF_KIND, 0, "%s is handed over as %s",
                        shape->n_tls == 0 ? "a plain connection" : "a TLS connection",
                        shape->n_tls == 0 ? "tcp or relay" : "ktls or relay");
@@ -96,27 +87,24 @@ bool handoff_choose(const struct handoff_shape *shape, const struct route *route
                     const struct capabilities *caps, struct handoff_choice *ret,
                     struct failure *ret_failure)
 {
-    bool is_plain = shape->n_tls == 0;
-    enum handoff best = is_plain ? HANDOFF_TCP : HANDOFF_KTLS;
-    bool is_wanted = is_plain || route->accepted & HANDOFF_KTLS;
-    enum handoff_reason reason = !is_wanted ? HANDOFF_AS_WISHED
-                                 : is_plain ? why_not_tcp(shape, route, caps)
-                                            : why_not_ktls(shape, route, caps);
+    enum handoff best = shape->n_tls == 0 ? HANDOFF_TCP : HANDOFF_KTLS;
+    enum handoff_reason reason = why_not(best, shape, route, caps);
     bool may_relay = route->handoff & HANDOFF_RELAY;
 
-    if (is_wanted && reason == HANDOFF_AS_WISHED) {
+    if (reason == HANDOFF_AS_WISHED) {
         /* Kernel TLS needs the ULP whether the rule asks for a seal or not. */
         *ret = (struct handoff_choice){.kind = best,
                                        .may_relay = may_relay,
-                                       .is_sealed = !is_plain || needs_seal(shape, route->rule)};
+                                       .is_sealed =
+                                           best == HANDOFF_KTLS || needs_seal(shape, route->rule)};
         return true;
     }
     if (!may_relay) {
         refuse(shape, reason, caps, ret_failure);
         return false;
     }
-    /* Who accepts relays alone likes nothing better. */
-    if (reason == HANDOFF_TCP_NOT_ACCEPTED && !(route->accepted & HANDOFF_KTLS))
+    /* Who likes no kind better than a relay, for such a connection, got what he wished. */
+    if (reason == HANDOFF_NOT_ACCEPTED && !(route->accepted & HANDOFF_KTLS))
         reason = HANDOFF_AS_WISHED;
     *ret = (struct handoff_choice){.kind = HANDOFF_RELAY, .reason = reason, .may_relay = true};
     return true;
@@ -127,7 +115,7 @@ static const char *sentence(enum handoff_reason reason)
     switch (reason) {
     case HANDOFF_AS_WISHED:
         return "";
-    case HANDOFF_TCP_NOT_ACCEPTED:
+    case HANDOFF_NOT_ACCEPTED:
         return "a plain connection goes out as tcp, which is not accepted";
     case HANDOFF_NOT_BY_RULE:
         return "the rule's handoff leaves no better kind";

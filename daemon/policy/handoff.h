@@ -9,8 +9,9 @@
 #include "daemon/base/failure.h"
 #include "daemon/policy/policy.h"
 #include "daemon/tls/tls.h"
+#include "proto/message.h"
 
-#define HANDOFF_REASON_MAX 255 /* MESSAGE_DETAIL_MAX */
+#define HANDOFF_REASON_MAX MESSAGE_DETAIL_MAX
 
 /* What this kernel can do, found out at start. */
 struct capabilities {
@@ -45,7 +46,7 @@ unsigned handoff_possible(const struct handoff_shape *shape);
 /* Why a relay, and not what the client likes better. */
 enum handoff_reason {
     HANDOFF_AS_WISHED,
-    HANDOFF_TCP_NOT_ACCEPTED, /* it likes ktls, but this is no TLS */
+    HANDOFF_NOT_ACCEPTED, /* the kind that it would be; told who likes ktls, of what is no TLS */
     HANDOFF_NOT_BY_RULE,
     HANDOFF_NO_SEAL,
     HANDOFF_SEAL_FAILED, /* of this very socket */

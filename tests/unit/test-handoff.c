@@ -52,7 +52,7 @@ static const struct row {
     {&plain, TCP, ALL, SEAL_REQUIRED, &none, false, 0, 0, false, false},
     {&plain, RELAY, ALL, SEAL_REQUIRED, &whole, false, RELAY, 0, true, false},
     {&plain, ALL, RELAY, SEAL_REQUIRED, &whole, false, RELAY, HANDOFF_NOT_BY_RULE, true, false},
-    {&plain, KTLS | RELAY, ALL, SEAL_REQUIRED, &whole, false, RELAY, HANDOFF_TCP_NOT_ACCEPTED, true,
+    {&plain, KTLS | RELAY, ALL, SEAL_REQUIRED, &whole, false, RELAY, HANDOFF_NOT_ACCEPTED, true,
      false},
     {&plain, KTLS, ALL, SEAL_REQUIRED, &whole, false, 0, 0, false, false},
     {&plain, ALL, ALL, SEAL_REQUIRED, &whole, true, TCP, 0, true, true},
