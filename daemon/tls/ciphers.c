@@ -165,9 +165,7 @@ struct offer {
 
 static bool is_in_kernel(const SSL_CIPHER *cipher, unsigned kernel_ciphers)
 {
-    int kernel_cipher = tls_cipher_to_kernel(cipher);
-
-    return kernel_cipher >= 0 && kernel_ciphers & 1U << kernel_cipher;
+    return tls_kernel_has(kernel_ciphers, tls_cipher_to_kernel(cipher));
 }
 
 static struct offer look_at(const SSL *ssl, bool is_13, unsigned kernel_ciphers)

@@ -263,8 +263,7 @@ int tls_session_export(struct tls_session *s, struct tls_kernel_keys *ret_tx,
 
     ERR_clear_error();
     /* A record of the peer's that is half read could not be given back. */
-    if (s->export && cipher >= 0 && s->export->kernel_ciphers & 1U << cipher &&
-        !SSL_has_pending(s->ssl))
+    if (s->export && tls_kernel_has(s->export->kernel_ciphers, cipher) && !SSL_has_pending(s->ssl))
         r = derive(s, (enum tls_kernel_cipher)cipher, &block);
     if (r >= 0) {
         assert(tls_queue_length(&s->sending) + tls_queue_length(&s->pending) == 0);

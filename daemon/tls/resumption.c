@@ -61,13 +61,12 @@ static bool can_be_offered(const struct tls_session *s, const SSL_SESSION *sessi
                            unsigned kernel_ciphers)
 {
     const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
-    int kernel_cipher = tls_cipher_to_kernel(cipher);
     const STACK_OF(SSL_CIPHER) *ciphers = SSL_get_ciphers(s->ssl);
     bool is_offered = false;
 
     if (SSL_SESSION_get_protocol_version(session) != TLS1_2_VERSION)
         return true;
-    if (kernel_ciphers != 0 && (kernel_cipher < 0 || !(kernel_ciphers & 1U << kernel_cipher)))
+    if (kernel_ciphers != 0 && !tls_kernel_has(kernel_ciphers, tls_cipher_to_kernel(cipher)))
         return false;
     for (int i = 0; !is_offered && i < sk_SSL_CIPHER_num(ciphers); i++)
         is_offered = sk_SSL_CIPHER_value(ciphers, i) == cipher;

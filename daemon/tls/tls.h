@@ -169,6 +169,12 @@ enum tls_kernel_cipher {
     TLS_KERNEL_CIPHERS, /* how many */
 };
 
+/* cipher: enum tls_kernel_cipher, or negative for one that the kernel cannot know. */
+static inline bool tls_kernel_has(unsigned kernel_ciphers, int cipher)
+{
+    return cipher >= 0 && kernel_ciphers & 1U << cipher;
+}
+
 #define TLS_KERNEL_INFO_MAX 64 /* bytes of a struct tls12_crypto_info_… */
 
 /* One direction, as setsockopt(SOL_TLS, TLS_TX or TLS_RX) takes it. */
