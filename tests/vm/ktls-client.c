@@ -1,17 +1,17 @@
-/* A client of the library for the machines of tests/vm: gets a connection to $TARGET, by default as
+/* A client of the library for the machines of tests/vm: gets a connection to $TARGET as
  * kernel TLS and nothing else, does with it what its words say, and prints what came of it in one
  * line. No word waits forever, and none may spin.
  *
- *     ktls-client [--handoff MASK] [--poll] WORD...
+ *     ktls-client [--poll] WORD...
  *
- * --poll: the fd is made non-blocking, and waited for with poll() when it has nothing. --fd N: it
- * is there already.
+ * --poll: the fd is made non-blocking, and waited for with poll() when it has nothing.
  *
  *     send=TEXT   fdial_send
  *     recv[=N]    one fdial_recv, of at most N bytes: the data, 0, or the error's name
  *     read        the same with a plain read(2)
  *     line        fdial_recv up to an empty line (a response head), and its first line
  *     get=FILE    fdial_recv until the end, into the file: how many bytes, and how it ended
+ *     same=FILE   the same, compared with the file
  *     put=FILE    fdial_send of a whole file
  *     echo=IN:OUT sends the file, and receives as many bytes meanwhile
  *     shut        fdial_shutdown(SHUT_WR)
@@ -44,7 +44,6 @@
 static int fd = -1;
 static bool is_polling;
 static unsigned n_in_vain;
-static unsigned handoff = FDIAL_KTLS;
 static char buffer[65536];
 
 static void fail(const char *what, int error)
@@ -132,19 +131,33 @@ static void write_file(int file, const char *data, size_t n)
         fail("write", errno);
 }
 
-static void play_get(char *value)
+/* All until the end is written to the file, or compared with it. */
+static void receive_all(int file, bool is_compared)
 {
-    int file = open_file(value, O_WRONLY | O_CREAT | O_TRUNC);
+    static char expected[sizeof(buffer)];
     size_t total = 0;
     ssize_t r;
 
     while ((r = receive(buffer, sizeof(buffer))) > 0) {
-        write_file(file, buffer, (size_t)r);
+        if (!is_compared)
+            write_file(file, buffer, (size_t)r);
+        else if (read(file, expected, (size_t)r) != r || memcmp(expected, buffer, (size_t)r) != 0)
+            fail("not the same", EILSEQ);
         total += (size_t)r;
     }
     printf(" %zu", total);
     note_end(r);
     close(file);
+}
+
+static void play_get(char *value)
+{
+    receive_all(open_file(value, O_WRONLY | O_CREAT | O_TRUNC), false);
+}
+
+static void play_same(char *value)
+{
+    receive_all(open_file(value, O_RDONLY), true);
 }
 
 static void play_put(char *value)
@@ -264,19 +277,11 @@ static void play_shut(char *value)
         note_end(r);
 }
 
-static const char *cipher_name(unsigned type)
-{
-    switch (type) {
-    case TLS_CIPHER_AES_GCM_128:
-        return "AES-128-GCM";
-    case TLS_CIPHER_AES_GCM_256:
-        return "AES-256-GCM";
-    case TLS_CIPHER_CHACHA20_POLY1305:
-        return "CHACHA20-POLY1305";
-    default:
-        return "?";
-    }
-}
+static const char *const cipher_names[] = {
+    [TLS_CIPHER_AES_GCM_128] = "AES-128-GCM",
+    [TLS_CIPHER_AES_GCM_256] = "AES-256-GCM",
+    [TLS_CIPHER_CHACHA20_POLY1305] = "CHACHA20-POLY1305",
+};
 
 static void play_keys(char *value)
 {
@@ -293,7 +298,7 @@ static void play_keys(char *value)
         note_end(-errno);
         return;
     }
-    printf(" %s", cipher_name(keys.info.cipher_type));
+    printf(" %s", cipher_names[keys.info.cipher_type]);
     n = keys.info.cipher_type == TLS_CIPHER_AES_GCM_128   ? sizeof(keys.aes_128)
         : keys.info.cipher_type == TLS_CIPHER_AES_GCM_256 ? sizeof(keys.aes_256)
                                                           : sizeof(keys.chacha);
@@ -314,8 +319,8 @@ static const struct {
     void (*play)(char *value);
 } words[] = {
     {"send", play_send}, {"recv", play_recv}, {"read", play_read}, {"line", play_line},
-    {"get", play_get},   {"put", play_put},   {"echo", play_echo}, {"shut", play_shut},
-    {"keys", play_keys}, {"meet", play_meet},
+    {"get", play_get},   {"same", play_same}, {"put", play_put},   {"echo", play_echo},
+    {"shut", play_shut}, {"keys", play_keys}, {"meet", play_meet},
 };
 
 static void play(char *word)
@@ -346,7 +351,7 @@ static void dial(void)
     if (r < 0)
         fail("fdial_open", r);
     r = fdial_request_new(&request, target ? target : "");
-    if (r < 0 || (r = fdial_request_set_handoff(request, handoff)) < 0)
+    if (r < 0 || (r = fdial_request_set_handoff(request, FDIAL_KTLS)) < 0)
         fail("fdial_request_new", r);
     if ((r = fdial_submit(d, request, 1)) < 0 || (r = fdial_next(d, &result, -1)) < 1)
         fail("fdial_submit", r);
@@ -354,7 +359,6 @@ static void dial(void)
         printf(" failed: stage %d: %s\n", fdial_result_stage(result), fdial_result_message(result));
         exit(1);
     }
-    handoff = fdial_result_handoff(result);
     fd = fdial_result_take_fd(result, 0);
     fdial_result_free(result);
     fdial_request_free(request);
@@ -379,8 +383,6 @@ int main(int argc, char **argv)
     for (; i < argc && !strncmp(argv[i], "--", 2); i++) {
         if (!strcmp(argv[i], "--poll"))
             is_polling = true;
-        else if (!strcmp(argv[i], "--handoff") && i + 1 < argc)
-            handoff = (unsigned)atoi(argv[++i]);
         else
             fail(argv[i], EINVAL);
     }

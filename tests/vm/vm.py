@@ -13,7 +13,7 @@ import guests
 import kernels
 import machine
 
-LIMIT_S = 280  # for both together, from their start
+LIMIT_S = 290  # for both together, from their start
 # The suites that have them. From 6.14 on a KeyUpdate shows in another way; 6.12 is better than nothing.
 KERNELS = [(None,), ("sid", "bookworm-backports")]
 # And what its ciphers are made of: names of both kernels, and the faster ones of this processor.

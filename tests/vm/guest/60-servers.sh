@@ -1,4 +1,5 @@
-# 2 MB each way with each server, version and cipher; and 100 MB, in whose middle the daemon is killed.
+# 2 MB each way with each server, version and cipher; and much, in whose middle the daemon is killed:
+# 100 MB on the newer kernel, where emulation takes its time, and 10 on the older.
 # shellcheck source=tests/vm/guest/tap.sh
 . /fdial/guest/tap.sh
 # shellcheck source=tests/vm/guest/ktls.sh
@@ -81,9 +82,13 @@ echoes() { # port file
     says "$size" echo=/fdial/text:/tmp/got shut && cmp "$2" /tmp/got
 }
 
-# 100 MB in numbered pieces, so that each has its place.
+# In numbered pieces, so that each has its place.
 make_big() {
-    for i in $(seq 50); do
+    case $(uname -r) in
+    6.1.*) pieces=5 ;;
+    *) pieces=50 ;;
+    esac
+    for i in $(seq $pieces); do
         echo "$i"
         cat /fdial/text
     done >/tmp/www/big
@@ -91,10 +96,10 @@ make_big() {
 
 # The client has read the head of the answer when this ends, and waits for /tmp/resumed.
 start_transfer() {
-    mkfifo -m 666 /tmp/reached /tmp/resumed /tmp/got-big
+    mkfifo -m 666 /tmp/reached /tmp/resumed
     # shellcheck disable=SC2086 # words
     TARGET=https://127.0.0.1:1001 $alone $client ktls-client put=/tmp/big.head line \
-        meet=/tmp/reached meet=/tmp/resumed get=/tmp/got-big >/tmp/said 3>&- &
+        meet=/tmp/reached meet=/tmp/resumed same=/tmp/www/big >/tmp/said 3>&- &
     holder=$!
     cat /tmp/reached
 }
@@ -122,7 +127,6 @@ kill_daemon() {
 # shellcheck disable=SC2317 # called through check
 is_unharmed() {
     cat /tmp/resumed
-    cmp /tmp/www/big /tmp/got-big || return 1
     wait "$holder"
     cat /tmp/said >&2
     [ "$(cat /tmp/said)" = "client: HTTP/1.1 200 OK $(wc -c </tmp/www/big) 0" ]
@@ -146,7 +150,7 @@ $ciphers
 END
 make_big
 start_transfer
-check '100 MB have begun: the client has the socket, the daemon nothing of it' is_the_holders
+check 'much has begun: the client has the socket, the daemon nothing of it' is_the_holders
 check 'the daemon is killed' kill_daemon
 check 'all of it comes' is_unharmed
 # shellcheck disable=SC2086 # words
