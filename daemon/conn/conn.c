@@ -58,6 +58,15 @@ const struct target *conn_endpoint(const struct conn *conn)
     return plan_endpoint(&conn->params->plan, &conn->params->target, conn_step(conn)->hop);
 }
 
+/* What each new connection begins with. */
+static void set_off(struct conn *conn)
+{
+    channel_init(&conn->channel, conn->env->ring);
+    conn->handoff = conn->params->plan.handoff;
+    conn->handoff_reason = conn->params->plan.reason;
+    conn->handoff_cipher = "";
+}
+
 void conn_init(struct conn *conn, const struct conn_env *env, const struct conn_params *params,
                conn_fn *fn)
 {
@@ -65,10 +74,7 @@ void conn_init(struct conn *conn, const struct conn_env *env, const struct conn_
     conn->env = env;
     conn->params = params;
     conn->fn = fn;
-    conn->handoff = params->plan.handoff;
-    conn->handoff_reason = params->plan.reason;
-    conn->handoff_cipher = "";
-    channel_init(&conn->channel, env->ring);
+    set_off(conn);
 }
 
 void conn_deinit(struct conn *conn)
@@ -111,9 +117,7 @@ static void note_time(struct conn *conn)
 static void start_again(struct conn *conn)
 {
     channel_deinit(&conn->channel);
-    channel_init(&conn->channel, conn->env->ring);
-    conn->handoff = conn->params->plan.handoff;
-    conn->handoff_reason = conn->params->plan.reason;
+    set_off(conn);
     conn->step = 0;
     while (conn_step(conn)->kind != STEP_CONNECT)
         conn->step++;
