@@ -70,6 +70,6 @@ void ktls_probe(struct capabilities *caps)
         probe(cipher, caps);
     if (capabilities_ciphers(caps) != 0)
         return;
-    caps->ktls_reason = has_ulp() ? "the kernel takes no cipher for both directions"
-                                  : "load the module tls, it needs CONFIG_TLS";
+    caps->ktls_reason =
+        has_ulp() ? "the kernel takes no cipher for both directions" : SEAL_ULP_MISSING;
 }

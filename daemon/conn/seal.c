@@ -45,7 +45,7 @@ void seal_probe(struct capabilities *ret)
     if (seal_make_pair(&client, &server) < 0)
         ret->seal_reason = "no loopback TCP connection to try it on";
     else if (seal_attach(client) < 0)
-        ret->seal_reason = "no kernel TLS: load the module tls, it needs CONFIG_TLS";
+        ret->seal_reason = "no kernel TLS: " SEAL_ULP_MISSING;
     else if (connect(client, &unspec, sizeof unspec) == 0 || errno != EOPNOTSUPP)
         ret->seal_reason = "this kernel lets a sealed socket be disconnected";
     else

@@ -7,7 +7,8 @@
 
 #include "daemon/policy/handoff.h"
 
-#define SEAL_ULP "tls"
+#define SEAL_ULP         "tls"
+#define SEAL_ULP_MISSING "load the module tls, it needs CONFIG_TLS"
 
 /* Fills in can_seal and seal_reason: tries it on a loopback connection of its own; blocks for as
  * long as that takes. */
