@@ -1,12 +1,13 @@
 # The daemon, running, against clients, origins and networks that are not kind to it.
 script_tests += \
-	tests/daemon/test-client-certificates.py \
 	tests/daemon/test-breakdown.py \
+	tests/daemon/test-client-certificates.py \
 	tests/daemon/test-connect.py \
 	tests/daemon/test-credentials.py \
 	tests/daemon/test-environment.py \
 	tests/daemon/test-fairness.py \
 	tests/daemon/test-grants.py \
+	tests/daemon/test-handoff.py \
 	tests/daemon/test-hostile-client.py \
 	tests/daemon/test-hostile-daemon.py \
 	tests/daemon/test-hostile-limits.py \
@@ -29,7 +30,6 @@ script_tests += \
 	tests/daemon/test-seal.py \
 	tests/daemon/test-socks4.py \
 	tests/daemon/test-starttls.py \
-	tests/daemon/test-handoff.py \
 	tests/daemon/test-status.py \
 	tests/daemon/test-websocket.py
 

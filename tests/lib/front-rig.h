@@ -15,7 +15,7 @@ extern struct front rig_front;
 extern struct counters rig_counters;
 extern struct capabilities rig_caps; /* the test's to set, before rig_start() */
 
-/* config: besides the rule "r" for this user, printed into it where it has a %u. */
+/* config: the whole text of one. */
 void rig_start(const char *config);
 void rig_stop(void);
 /* From now on it takes no longer than some seconds until … */

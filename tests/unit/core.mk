@@ -12,15 +12,17 @@ tests_unit_test_message_SOURCES = tests/unit/test-message.c
 tests_unit_test_message_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) -DABS_TOP_SRCDIR='"$(abs_top_srcdir)"'
 tests_unit_test_message_LDADD = libproto.la $(CHECK_LIBS)
 
-check_PROGRAMS += tests/unit/test-plan tests/unit/test-faults
+check_PROGRAMS += tests/unit/test-plan
 tests_unit_test_plan_SOURCES = tests/unit/test-plan.c
 tests_unit_test_plan_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_plan_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
+
 check_PROGRAMS += tests/unit/test-handoff
 tests_unit_test_handoff_SOURCES = tests/unit/test-handoff.c
 tests_unit_test_handoff_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_handoff_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
-tests_unit_test_plan_LDADD = libdaemon.la libring.la $(CHECK_LIBS)
 
+check_PROGRAMS += tests/unit/test-faults
 tests_unit_test_faults_SOURCES = tests/unit/test-faults.c
 tests_unit_test_faults_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(OPENSSL_CFLAGS) -DFDIAL_FAULT_INJECTION
 tests_unit_test_faults_LDADD = libtestfront.la libdaemon.la libring_fault.la $(CHECK_LIBS) $(OPENSSL_LIBS)
