@@ -178,8 +178,8 @@ int fdial_metrics(struct fdial *d, char **ret_text);
  * fdial_recv: data, 0 at a clean end (or n is 0), or with kernel TLS also -ECONNABORTED the stream
  * ended without TLS's own end · -EKEYEXPIRED KeyUpdate · -EPROTO the peer broke TLS, or sent more
  * than 32 records in a row without data · -(FDIAL_ALERT + n) alert · -EINVAL flags other than
- * MSG_DONTWAIT and MSG_WAITALL. Not to be called again after an end or an error other than -EINTR
- * and -EAGAIN.
+ * MSG_DONTWAIT, MSG_NOSIGNAL and MSG_WAITALL. Not to be called again after an end or an error other
+ * than -EINTR and -EAGAIN.
  * fdial_shutdown: with kernel TLS and SHUT_WR or SHUT_RDWR, the end of TLS first. -EAGAIN, -EINTR:
  * nothing has happened yet. */
 ssize_t fdial_recv(int fd, void *buf, size_t n, int flags);
