@@ -20,21 +20,6 @@
 
 #define CLOSE_NOTIFY "\1\0"
 
-const struct ktls_kind ktls_kinds[TLS_KERNEL_CIPHERS] = {
-    [TLS_KERNEL_12_AES_128_GCM] = {TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", NULL,
-                                   "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"},
-    [TLS_KERNEL_12_AES_256_GCM] = {TLS1_2_VERSION, "ECDHE-ECDSA-AES256-GCM-SHA384", NULL,
-                                   "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"},
-    [TLS_KERNEL_12_CHACHA20_POLY1305] = {TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305", NULL,
-                                         "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"},
-    [TLS_KERNEL_13_AES_128_GCM] = {TLS1_3_VERSION, NULL, "TLS_AES_128_GCM_SHA256",
-                                   "TLS_AES_128_GCM_SHA256"},
-    [TLS_KERNEL_13_AES_256_GCM] = {TLS1_3_VERSION, NULL, "TLS_AES_256_GCM_SHA384",
-                                   "TLS_AES_256_GCM_SHA384"},
-    [TLS_KERNEL_13_CHACHA20_POLY1305] = {TLS1_3_VERSION, NULL, "TLS_CHACHA20_POLY1305_SHA256",
-                                         "TLS_CHACHA20_POLY1305_SHA256"},
-};
-
 bool ktls_is_resuming = true;
 static struct certs_pair *ca, *small, *large;
 static char ca_path[] = "/tmp/fdial-ktls-XXXXXX";
@@ -42,9 +27,9 @@ static char ca_path[] = "/tmp/fdial-ktls-XXXXXX";
 struct tls_origin_script ktls_script(enum tls_kernel_cipher cipher, size_t n_data)
 {
     return (struct tls_origin_script){.certificate = small,
-                                      .version = ktls_kinds[cipher].version,
-                                      .ciphers = ktls_kinds[cipher].ciphers,
-                                      .suites = ktls_kinds[cipher].suites,
+                                      .version = kernel_kinds[cipher].version,
+                                      .ciphers = kernel_kinds[cipher].ciphers,
+                                      .suites = kernel_kinds[cipher].suites,
                                       .n_data = n_data};
 }
 
@@ -109,7 +94,7 @@ static void make_data(uint8_t *data, size_t n)
         data[i] = tls_origin_byte(i);
 }
 
-/* ---- the two ktls_kinds of fds ---- */
+/* ---- the two kinds of fds ---- */
 
 static void ktls_send_all(struct fake_ktls *k)
 {

@@ -10,16 +10,6 @@
 
 #define KTLS_ALL_CIPHERS ((1U << TLS_KERNEL_CIPHERS) - 1)
 
-/* What an origin that has this cipher alone is told. */
-struct ktls_kind {
-    int version;
-    const char *ciphers;
-    const char *suites;
-    const char *name; /* IANA's */
-};
-
-extern const struct ktls_kind ktls_kinds[TLS_KERNEL_CIPHERS];
-
 struct ktls_run {
     struct tls_origin_script script;
     struct message_connect connect;

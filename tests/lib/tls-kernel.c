@@ -4,9 +4,25 @@
 #include <check.h>
 #include <endian.h>
 #include <linux/tls.h>
+#include <openssl/ssl.h>
 #include <string.h>
 
 #define AAD_MAX 13
+
+const struct kernel_kind kernel_kinds[TLS_KERNEL_CIPHERS] = {
+    [TLS_KERNEL_12_AES_128_GCM] = {TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", NULL,
+                                   "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"},
+    [TLS_KERNEL_12_AES_256_GCM] = {TLS1_2_VERSION, "ECDHE-ECDSA-AES256-GCM-SHA384", NULL,
+                                   "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"},
+    [TLS_KERNEL_12_CHACHA20_POLY1305] = {TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305", NULL,
+                                         "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"},
+    [TLS_KERNEL_13_AES_128_GCM] = {TLS1_3_VERSION, NULL, "TLS_AES_128_GCM_SHA256",
+                                   "TLS_AES_128_GCM_SHA256"},
+    [TLS_KERNEL_13_AES_256_GCM] = {TLS1_3_VERSION, NULL, "TLS_AES_256_GCM_SHA384",
+                                   "TLS_AES_256_GCM_SHA384"},
+    [TLS_KERNEL_13_CHACHA20_POLY1305] = {TLS1_3_VERSION, NULL, "TLS_CHACHA20_POLY1305_SHA256",
+                                         "TLS_CHACHA20_POLY1305_SHA256"},
+};
 
 static uint64_t load_64(const uint8_t *data)
 {

@@ -24,6 +24,16 @@ struct kernel_direction {
     uint64_t sequence;
 };
 
+/* How a server has this cipher alone. */
+struct kernel_kind {
+    int version;
+    const char *ciphers; /* TLS 1.2 */
+    const char *suites;  /* TLS 1.3 */
+    const char *name;    /* IANA's */
+};
+
+extern const struct kernel_kind kernel_kinds[TLS_KERNEL_CIPHERS];
+
 /* Of exactly `size` bytes. */
 void kernel_set_keys(struct kernel_direction *ret, const struct tls_kernel_keys *keys);
 /* Opens the first of the n bytes' records into `out` (KERNEL_RECORD_MAX) with its true type.

@@ -7,28 +7,12 @@
 #define ROUNDS_MAX 100000
 #define QUEUE_MAX  (256 * 1024)
 
-static const struct {
-    const char *ciphers;
-    const char *suites;
-    int version;
-} kinds[TLS_KERNEL_CIPHERS] = {
-    [TLS_KERNEL_12_AES_128_GCM] = {"ECDHE-ECDSA-AES128-GCM-SHA256:@SECLEVEL=0", NULL,
-                                   TLS1_2_VERSION},
-    [TLS_KERNEL_12_AES_256_GCM] = {"ECDHE-ECDSA-AES256-GCM-SHA384:@SECLEVEL=0", NULL,
-                                   TLS1_2_VERSION},
-    [TLS_KERNEL_12_CHACHA20_POLY1305] = {"ECDHE-ECDSA-CHACHA20-POLY1305:@SECLEVEL=0", NULL,
-                                         TLS1_2_VERSION},
-    [TLS_KERNEL_13_AES_128_GCM] = {NULL, "TLS_AES_128_GCM_SHA256", TLS1_3_VERSION},
-    [TLS_KERNEL_13_AES_256_GCM] = {NULL, "TLS_AES_256_GCM_SHA384", TLS1_3_VERSION},
-    [TLS_KERNEL_13_CHACHA20_POLY1305] = {NULL, "TLS_CHACHA20_POLY1305_SHA256", TLS1_3_VERSION},
-};
-
 struct pair_options wire_options_of(enum tls_kernel_cipher cipher)
 {
-    struct pair_options options = pair_options_of("server-ecdsa", kinds[cipher].version);
+    struct pair_options options = pair_options_of("server-ecdsa", kernel_kinds[cipher].version);
 
-    options.ciphers = kinds[cipher].ciphers;
-    options.suites = kinds[cipher].suites;
+    options.ciphers = kernel_kinds[cipher].ciphers;
+    options.suites = kernel_kinds[cipher].suites;
     options.params = (struct tls_params){.name = "localhost", .kernel_ciphers = 1U << cipher};
     return options;
 }
@@ -124,7 +108,7 @@ void wire_export(struct wire *w, enum tls_kernel_cipher cipher)
     ck_assert_int_eq(tls_session_export(w->p.client, &tx, &rx), 0);
     kernel_set_keys(&w->tx, &tx);
     kernel_set_keys(&w->rx, &rx);
-    ck_assert_int_eq(w->rx.is_13, kinds[cipher].version == TLS1_3_VERSION);
+    ck_assert_int_eq(w->rx.is_13, kernel_kinds[cipher].version == TLS1_3_VERSION);
     ck_assert_int_eq(w->tx.is_13, w->rx.is_13);
     ck_assert_ptr_eq(w->tx.cipher, w->rx.cipher);
 }

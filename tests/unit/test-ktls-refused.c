@@ -132,11 +132,11 @@ START_TEST(test_no_such_cipher)
     struct tls_origin_script script = ktls_script((enum tls_kernel_cipher)_i, 50000);
 
     rig_caps.kernel_tx &= ~(1U << _i);
-    check_relay(&script, &none, ktls_kinds[_i].name);
+    check_relay(&script, &none, kernel_kinds[_i].name);
     rig_caps.kernel_tx = KTLS_ALL_CIPHERS;
     rig_caps.kernel_rx &= ~(1U << _i);
-    check_relay(&script, &none, ktls_kinds[_i].name);
-    snprintf(logged, sizeof logged, "cannot do %s", ktls_kinds[_i].name);
+    check_relay(&script, &none, kernel_kinds[_i].name);
+    snprintf(logged, sizeof logged, "cannot do %s", kernel_kinds[_i].name);
     check_log(&script, logged);
 }
 END_TEST
@@ -152,12 +152,12 @@ START_TEST(test_cipher_of_the_kernel)
     for (int i = 0; i < 2; i++) {
         struct ktls_run run;
 
-        script.version = i == 0 ? ktls_kinds[_i].version : 0;
+        script.version = i == 0 ? kernel_kinds[_i].version : 0;
         ktls_run_begin(&run, &script, i == 0 ? KTLS_RELAY : HANDOFF_KTLS);
         ktls_run_connect(&run);
         ck_assert_int_eq(run.n_fds, 1);
         ck_assert_uint_eq(run.result.handoff, HANDOFF_KTLS);
-        ck_assert(has_text(run.result.tls_cipher, ktls_kinds[_i].name));
+        ck_assert(has_text(run.result.tls_cipher, kernel_kinds[_i].name));
         ktls_use_socket(&script, run.fds[0]);
         ktls_check_origin(&script, 1);
         ktls_run_end(&run);

@@ -41,7 +41,7 @@ START_TEST(test_glued_to_the_handshake)
 {
     struct tls_origin_script script = ktls_script((enum tls_kernel_cipher)_i, 50000);
 
-    script.is_early = ktls_kinds[_i].version == TLS1_3_VERSION;
+    script.is_early = kernel_kinds[_i].version == TLS1_3_VERSION;
     check_ktls(&script);
 }
 END_TEST
