@@ -11,7 +11,7 @@ tests_unit_test_client_grant_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_grant_LDADD = libfdial.la libproto.la $(CHECK_LIBS)
 
 tests_unit_test_client_io_SOURCES = tests/unit/test-client-io.c \
-	tests/unit/fake-ktls.c tests/unit/fake-ktls.h \
+	tests/unit/fake-fd.c tests/unit/fake-fd.h \
 	tests/unit/ktls-talks.h
 tests_unit_test_client_io_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_io_LDADD = libfdial.la $(CHECK_LIBS)

@@ -10,7 +10,7 @@
 
 #include "client/fdial.h"
 #include "tests/lib/suite.h"
-#include "tests/unit/fake-ktls.h"
+#include "tests/unit/fake-fd.h"
 #include "tests/unit/ktls-talks.h"
 
 #define STREAM_MAX  64
@@ -28,9 +28,9 @@ enum gap { GAP_NONE, GAP_PAUSE, GAP_SIGNAL, GAP_KINDS };
 static void add_gap(enum gap gap)
 {
     if (gap == GAP_PAUSE)
-        fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
+        fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
     else if (gap == GAP_SIGNAL)
-        fake_ktls_add((struct fake_event){.kind = FAKE_SIGNAL});
+        fake_fd_add((struct fake_event){.kind = FAKE_SIGNAL});
 }
 
 /* Reads until the end: what it is. The data is left in `stream`. */
@@ -40,13 +40,12 @@ static int read_all(size_t size, char stream[STREAM_MAX], size_t *ret_n)
     size_t n = 0;
 
     for (unsigned calls = 0; calls < 200; calls++) {
-        ssize_t r = fdial_recv(FAKE_KTLS_FD, buf, size, 0);
+        ssize_t r = fdial_recv(FAKE_FD, buf, size, 0);
 
         if (r == -EAGAIN) {
-            if (fake_ktls.next < fake_ktls.n_events &&
-                fake_ktls.events[fake_ktls.next].kind == FAKE_SIGNAL)
-                fake_ktls.next++;
-            fake_ktls_wait();
+            if (fake_fd.next < fake_fd.n_events && fake_fd.events[fake_fd.next].kind == FAKE_SIGNAL)
+                fake_fd.next++;
+            fake_fd_wait();
             continue;
         }
         if (r == -EINTR)
@@ -79,13 +78,13 @@ START_TEST(test_talk)
     const struct talk *talk = &talks[_i];
 
     for (unsigned v = 0; v < N_SIZES * GAP_KINDS * 8; v++) {
-        fake_ktls_reset(talk->version);
-        fake_ktls.is_blocking = v & 1;
-        fake_ktls.is_old = v & 2;
-        fake_ktls.expires_keys = v & 4;
+        fake_fd_reset(talk->version);
+        fake_fd.is_blocking = v & 1;
+        fake_fd.is_old = v & 2;
+        fake_fd.expires_keys = v & 4;
         for (const struct part *p = talk->parts; p->bytes; p++) {
             add_gap(v / 8 % GAP_KINDS);
-            fake_ktls_add_record(p->type, p->bytes, p->n);
+            fake_fd_add_record(p->type, p->bytes, p->n);
         }
         expect_talk(talk, "whole", sizes[v / 8 / GAP_KINDS]);
     }
@@ -101,15 +100,15 @@ START_TEST(test_split)
 
     for (size_t cut = 1; cut < n; cut++) {
         for (unsigned v = 0; v < N_SIZES * GAP_KINDS * 4; v++) {
-            fake_ktls_reset(TLS_1_3);
-            fake_ktls.is_blocking = v & 1;
-            fake_ktls.is_old = v & 2;
-            fake_ktls_add_record(DATA, "a", 1);
-            fake_ktls_add_record(HANDSHAKE, message, cut);
+            fake_fd_reset(TLS_1_3);
+            fake_fd.is_blocking = v & 1;
+            fake_fd.is_old = v & 2;
+            fake_fd_add_record(DATA, "a", 1);
+            fake_fd_add_record(HANDSHAKE, message, cut);
             add_gap(v / 4 % GAP_KINDS);
-            fake_ktls_add_record(HANDSHAKE, message + cut, n - cut);
-            fake_ktls_add_record(DATA, "b", 1);
-            fake_ktls_add_record(ALERT, CLOSE, 2);
+            fake_fd_add_record(HANDSHAKE, message + cut, n - cut);
+            fake_fd_add_record(DATA, "b", 1);
+            fake_fd_add_record(ALERT, CLOSE, 2);
             expect_talk(&talk, "split", sizes[v / 4 / GAP_KINDS]);
         }
     }
@@ -121,14 +120,14 @@ START_TEST(test_split_into_bytes)
     static const struct talk talk = {.name = "ticket", .data = "b", .end = 0};
 
     for (unsigned v = 0; v < N_SIZES * GAP_KINDS * 4; v++) {
-        fake_ktls_reset(TLS_1_3);
-        fake_ktls.is_blocking = v & 1;
-        fake_ktls.is_old = v & 2;
+        fake_fd_reset(TLS_1_3);
+        fake_fd.is_blocking = v & 1;
+        fake_fd.is_old = v & 2;
         for (size_t i = 0; i < sizeof TICKET - 1; i++)
-            fake_ktls_add_record(HANDSHAKE, TICKET + i, 1);
+            fake_fd_add_record(HANDSHAKE, TICKET + i, 1);
         add_gap(v / 4 % GAP_KINDS);
-        fake_ktls_add_record(DATA, "b", 1);
-        fake_ktls_add_record(ALERT, CLOSE, 2);
+        fake_fd_add_record(DATA, "b", 1);
+        fake_fd_add_record(ALERT, CLOSE, 2);
         expect_talk(&talk, "in bytes", sizes[v / 4 / GAP_KINDS]);
     }
 }
@@ -150,16 +149,16 @@ START_TEST(test_cut)
             char buf[BUFFER_MAX];
             int64_t waited_ms;
 
-            fake_ktls_reset(TLS_1_3);
-            fake_ktls_add_record(HANDSHAKE, TICKET, cut);
-            fake_ktls_add(cuts[v % 3]);
-            fake_ktls_add_record(DATA, "never", 5);
+            fake_fd_reset(TLS_1_3);
+            fake_fd_add_record(HANDSHAKE, TICKET, cut);
+            fake_fd_add(cuts[v % 3]);
+            fake_fd_add_record(DATA, "never", 5);
             waited_ms = cut < n && end == -EPROTO ? WAIT_MS : 0;
             if (cut == n && end == -EPROTO)
                 end = -EAGAIN;
-            ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, sizes[v / 3], 0), end);
-            ck_assert_int_le(waited_ms - 1000, fake_ktls.skew_ms);
-            ck_assert_int_le(fake_ktls.skew_ms, waited_ms);
+            ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizes[v / 3], 0), end);
+            ck_assert_int_le(waited_ms - 1000, fake_fd.skew_ms);
+            ck_assert_int_le(fake_fd.skew_ms, waited_ms);
         }
     }
 }
@@ -170,15 +169,15 @@ START_TEST(test_drip)
 {
     char c;
 
-    fake_ktls_reset(TLS_1_3);
+    fake_fd_reset(TLS_1_3);
     for (size_t i = 0; i < sizeof TICKET - 1; i++) {
-        fake_ktls_add_record(HANDSHAKE, TICKET + i, 1);
-        fake_ktls_add((struct fake_event){.kind = FAKE_SIGNAL});
-        fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 700});
+        fake_fd_add_record(HANDSHAKE, TICKET + i, 1);
+        fake_fd_add((struct fake_event){.kind = FAKE_SIGNAL});
+        fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 700});
     }
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, MSG_DONTWAIT), -EPROTO);
-    ck_assert_int_ge(fake_ktls.skew_ms, WAIT_MS - 1000);
-    ck_assert_int_le(fake_ktls.skew_ms, WAIT_MS);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, MSG_DONTWAIT), -EPROTO);
+    ck_assert_int_ge(fake_fd.skew_ms, WAIT_MS - 1000);
+    ck_assert_int_le(fake_fd.skew_ms, WAIT_MS);
 }
 END_TEST
 
@@ -187,13 +186,13 @@ START_TEST(test_announced_part)
 {
     char c;
 
-    fake_ktls_reset(TLS_1_3);
-    fake_ktls.announces_parts = true;
-    fake_ktls_add_record(HANDSHAKE, TICKET, 3);
-    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EPROTO);
-    ck_assert_int_ge(fake_ktls.skew_ms, WAIT_MS - 1000);
-    ck_assert_uint_lt(fake_ktls.n_polls, 600);
+    fake_fd_reset(TLS_1_3);
+    fake_fd.announces_parts = true;
+    fake_fd_add_record(HANDSHAKE, TICKET, 3);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EPROTO);
+    ck_assert_int_ge(fake_fd.skew_ms, WAIT_MS - 1000);
+    ck_assert_uint_lt(fake_fd.n_polls, 600);
 }
 END_TEST
 
@@ -204,17 +203,17 @@ START_TEST(test_signal_in_a_message)
     char c;
 
     for (unsigned has_data = 0; has_data < 2; has_data++) {
-        fake_ktls_reset(TLS_1_3);
-        fake_ktls.is_blocking = true;
-        fake_ktls_add_record(HANDSHAKE, TICKET, 3);
-        fake_ktls_add((struct fake_event){.kind = FAKE_SIGNAL});
-        fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
-        fake_ktls_add_record(HANDSHAKE, TICKET + 3, sizeof TICKET - 1 - 3);
+        fake_fd_reset(TLS_1_3);
+        fake_fd.is_blocking = true;
+        fake_fd_add_record(HANDSHAKE, TICKET, 3);
+        fake_fd_add((struct fake_event){.kind = FAKE_SIGNAL});
+        fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
+        fake_fd_add_record(HANDSHAKE, TICKET + 3, sizeof TICKET - 1 - 3);
         if (!has_data)
-            fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
-        fake_ktls_add_record(DATA, "x", 1);
-        ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EINTR);
-        ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), 1);
+            fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
+        fake_fd_add_record(DATA, "x", 1);
+        ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EINTR);
+        ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 1);
         ck_assert_int_eq(c, 'x');
     }
 }
@@ -225,15 +224,15 @@ START_TEST(test_blocking_waits)
 {
     char c;
 
-    fake_ktls_reset(TLS_1_3);
-    fake_ktls.is_blocking = true;
-    fake_ktls_add_record(HANDSHAKE, TICKET, 3);
-    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
-    fake_ktls_add_record(HANDSHAKE, TICKET + 3, sizeof TICKET - 1 - 3);
-    fake_ktls_add_record(DATA, "x", 1);
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), 1);
+    fake_fd_reset(TLS_1_3);
+    fake_fd.is_blocking = true;
+    fake_fd_add_record(HANDSHAKE, TICKET, 3);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    fake_fd_add_record(HANDSHAKE, TICKET + 3, sizeof TICKET - 1 - 3);
+    fake_fd_add_record(DATA, "x", 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 1);
     ck_assert_int_eq(c, 'x');
-    ck_assert_uint_eq(fake_ktls.n_polls, 0);
+    ck_assert_uint_eq(fake_fd.n_polls, 0);
 }
 END_TEST
 
@@ -242,15 +241,15 @@ START_TEST(test_blocking_is_interrupted)
 {
     char c;
 
-    fake_ktls_reset(TLS_1_3);
-    fake_ktls.is_blocking = true;
-    fake_ktls_add_record(HANDSHAKE, TICKET, 3);
-    fake_ktls_add((struct fake_event){.kind = FAKE_SIGNAL});
-    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
-    fake_ktls_add_record(HANDSHAKE, TICKET + 3, 1);
-    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EPROTO);
-    ck_assert_int_le(fake_ktls.skew_ms, WAIT_MS);
+    fake_fd_reset(TLS_1_3);
+    fake_fd.is_blocking = true;
+    fake_fd_add_record(HANDSHAKE, TICKET, 3);
+    fake_fd_add((struct fake_event){.kind = FAKE_SIGNAL});
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
+    fake_fd_add_record(HANDSHAKE, TICKET + 3, 1);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EPROTO);
+    ck_assert_int_le(fake_fd.skew_ms, WAIT_MS);
 }
 END_TEST
 
@@ -265,12 +264,11 @@ START_TEST(test_flood)
 
     for (unsigned n = FLOOD_LIMIT; n <= FLOOD_LIMIT + 1; n++) {
         for (size_t size = 1; size <= sizeof buf; size += sizeof buf - 1) {
-            fake_ktls_reset(TLS_1_3);
+            fake_fd_reset(TLS_1_3);
             for (unsigned i = 0; i < n; i++)
-                fake_ktls_add_record(flood->type, flood->bytes, flood->n);
-            fake_ktls_add_record(DATA, "x", 1);
-            ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, size, 0),
-                             n == FLOOD_LIMIT ? 1 : -EPROTO);
+                fake_fd_add_record(flood->type, flood->bytes, flood->n);
+            fake_fd_add_record(DATA, "x", 1);
+            ck_assert_int_eq(fdial_recv(FAKE_FD, buf, size, 0), n == FLOOD_LIMIT ? 1 : -EPROTO);
         }
     }
 }
@@ -281,13 +279,13 @@ START_TEST(test_flood_of_empty_records)
 {
     char c;
 
-    fake_ktls_reset(TLS_1_3);
-    fake_ktls.hides_ends = _i;
+    fake_fd_reset(TLS_1_3);
+    fake_fd.hides_ends = _i;
     for (unsigned i = 0; i <= FLOOD_LIMIT; i++) {
-        fake_ktls_add_record(DATA, "", 0);
-        fake_ktls_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
+        fake_fd_add_record(DATA, "", 0);
+        fake_fd_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
     }
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EPROTO);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EPROTO);
 }
 END_TEST
 
@@ -296,11 +294,11 @@ START_TEST(test_flood_inside_message)
     static uint8_t bytes[65536] = {4, 0, 0xff, 0xfc};
     char c;
 
-    fake_ktls_reset(TLS_1_3);
+    fake_fd_reset(TLS_1_3);
     for (unsigned i = 0; i <= FLOOD_LIMIT; i++)
-        fake_ktls_add_record(HANDSHAKE, bytes + i, 1);
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -EPROTO);
-    ck_assert_uint_eq(fake_ktls.next, FLOOD_LIMIT + 1);
+        fake_fd_add_record(HANDSHAKE, bytes + i, 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EPROTO);
+    ck_assert_uint_eq(fake_fd.next, FLOOD_LIMIT + 1);
 }
 END_TEST
 
@@ -312,12 +310,12 @@ START_TEST(test_longest_ticket)
     for (unsigned i = 0; i < N_SIZES; i++) {
         char buf[BUFFER_MAX];
 
-        fake_ktls_reset(TLS_1_3);
+        fake_fd_reset(TLS_1_3);
         for (size_t at = 0; at < sizeof bytes; at += piece)
-            fake_ktls_add_record(HANDSHAKE, bytes + at,
-                                 sizeof bytes - at < piece ? sizeof bytes - at : piece);
-        fake_ktls_add_record(DATA, "x", 1);
-        ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, sizes[i], 0), 1);
+            fake_fd_add_record(HANDSHAKE, bytes + at,
+                               sizeof bytes - at < piece ? sizeof bytes - at : piece);
+        fake_fd_add_record(DATA, "x", 1);
+        ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizes[i], 0), 1);
         ck_assert_int_eq(buf[0], 'x');
     }
 }
@@ -341,9 +339,9 @@ START_TEST(test_error)
 {
     char c;
 
-    fake_ktls_reset(errors[_i].version);
-    fake_ktls_add((struct fake_event){.kind = FAKE_ERROR, .number = errors[_i].error});
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), errors[_i].expected);
+    fake_fd_reset(errors[_i].version);
+    fake_fd_add((struct fake_event){.kind = FAKE_ERROR, .number = errors[_i].error});
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), errors[_i].expected);
 }
 END_TEST
 
@@ -352,11 +350,11 @@ START_TEST(test_no_room)
 {
     char c;
 
-    fake_ktls_reset(TLS_1_3);
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 0, 0), 0);
-    fake_ktls_add_record(ALERT, "\2\x28", 2);
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 0, 0), 0);
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), -(FDIAL_ALERT + 40));
+    fake_fd_reset(TLS_1_3);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 0, 0), 0);
+    fake_fd_add_record(ALERT, "\2\x28", 2);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 0, 0), 0);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -(FDIAL_ALERT + 40));
 }
 END_TEST
 
@@ -367,21 +365,21 @@ START_TEST(test_flags)
     char buf[4];
 
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        fake_ktls_reset(TLS_1_3);
-        fake_ktls_add_record(DATA, "x", 1);
-        ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, 1, refused[i]), -EINVAL);
-        ck_assert_uint_eq(fake_ktls.n_recvs, 0);
+        fake_fd_reset(TLS_1_3);
+        fake_fd_add_record(DATA, "x", 1);
+        ck_assert_int_eq(fdial_recv(FAKE_FD, buf, 1, refused[i]), -EINVAL);
+        ck_assert_uint_eq(fake_fd.n_recvs, 0);
     }
-    fake_ktls_reset(TLS_1_3);
-    fake_ktls.is_blocking = true;
-    fake_ktls_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1});
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, 4, MSG_DONTWAIT), -EAGAIN);
-    fake_ktls_add_record(DATA, "ab", 2);
-    fake_ktls_add_record(DATA, "c", 1);
-    fake_ktls_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
-    fake_ktls_add_record(DATA, "d", 1);
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, 4, MSG_WAITALL), 3);
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, buf, 1, MSG_WAITALL | MSG_NOSIGNAL), 1);
+    fake_fd_reset(TLS_1_3);
+    fake_fd.is_blocking = true;
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1});
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, 4, MSG_DONTWAIT), -EAGAIN);
+    fake_fd_add_record(DATA, "ab", 2);
+    fake_fd_add_record(DATA, "c", 1);
+    fake_fd_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
+    fake_fd_add_record(DATA, "d", 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, 4, MSG_WAITALL), 3);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, 1, MSG_WAITALL | MSG_NOSIGNAL), 1);
 }
 END_TEST
 
@@ -391,12 +389,12 @@ START_TEST(test_plain_end)
     static const int answers[] = {EBUSY, ENOPROTOOPT, EOPNOTSUPP};
     char c;
 
-    fake_ktls_reset(0);
-    fake_ktls.getsockopt_errno = answers[_i];
-    ck_assert_int_eq(fdial_recv(FAKE_KTLS_FD, &c, 1, 0), 0);
-    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_WR), 0);
-    ck_assert_uint_eq(fake_ktls.n_sent, 0);
-    ck_assert_uint_eq(fake_ktls.n_shutdowns, 1);
+    fake_fd_reset(0);
+    fake_fd.getsockopt_errno = answers[_i];
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 0);
+    ck_assert_int_eq(fdial_shutdown(FAKE_FD, SHUT_WR), 0);
+    ck_assert_uint_eq(fake_fd.n_sent, 0);
+    ck_assert_uint_eq(fake_fd.n_shutdowns, 1);
 }
 END_TEST
 
@@ -464,27 +462,27 @@ END_TEST
 
 static void expect_close_sent(int how)
 {
-    ck_assert_uint_eq(fake_ktls.n_sent, 1);
-    ck_assert_uint_eq(fake_ktls.sent[0].type, ALERT);
-    ck_assert_uint_eq(fake_ktls.sent[0].n, 2);
-    ck_assert_int_eq(memcmp(fake_ktls.sent[0].bytes, CLOSE, 2), 0);
-    ck_assert_int_ne(fake_ktls.sent[0].flags & MSG_NOSIGNAL, 0);
-    ck_assert_uint_eq(fake_ktls.n_shutdowns, 1);
-    ck_assert_int_eq(fake_ktls.shutdowns[0], how);
+    ck_assert_uint_eq(fake_fd.n_sent, 1);
+    ck_assert_uint_eq(fake_fd.sent[0].type, ALERT);
+    ck_assert_uint_eq(fake_fd.sent[0].n, 2);
+    ck_assert_int_eq(memcmp(fake_fd.sent[0].bytes, CLOSE, 2), 0);
+    ck_assert_int_ne(fake_fd.sent[0].flags & MSG_NOSIGNAL, 0);
+    ck_assert_uint_eq(fake_fd.n_shutdowns, 1);
+    ck_assert_int_eq(fake_fd.shutdowns[0], how);
 }
 
 START_TEST(test_shutdown)
 {
-    fake_ktls_reset(TLS_1_3);
-    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_WR), 0);
+    fake_fd_reset(TLS_1_3);
+    ck_assert_int_eq(fdial_shutdown(FAKE_FD, SHUT_WR), 0);
     expect_close_sent(SHUT_WR);
-    fake_ktls_reset(TLS_1_2);
-    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_RDWR), 0);
+    fake_fd_reset(TLS_1_2);
+    ck_assert_int_eq(fdial_shutdown(FAKE_FD, SHUT_RDWR), 0);
     expect_close_sent(SHUT_RDWR);
-    fake_ktls_reset(TLS_1_3);
-    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_RD), 0);
-    ck_assert_uint_eq(fake_ktls.n_send_calls, 0);
-    ck_assert_uint_eq(fake_ktls.n_shutdowns, 1);
+    fake_fd_reset(TLS_1_3);
+    ck_assert_int_eq(fdial_shutdown(FAKE_FD, SHUT_RD), 0);
+    ck_assert_uint_eq(fake_fd.n_send_calls, 0);
+    ck_assert_uint_eq(fake_fd.n_shutdowns, 1);
 }
 END_TEST
 
@@ -493,11 +491,11 @@ START_TEST(test_shutdown_again)
 {
     static const int again[] = {EAGAIN, EINTR};
 
-    fake_ktls_reset(TLS_1_3);
-    fake_ktls.send_errnos[0] = again[_i];
-    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_WR), -again[_i]);
-    ck_assert_uint_eq(fake_ktls.n_shutdowns, 0);
-    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_WR), 0);
+    fake_fd_reset(TLS_1_3);
+    fake_fd.send_errnos[0] = again[_i];
+    ck_assert_int_eq(fdial_shutdown(FAKE_FD, SHUT_WR), -again[_i]);
+    ck_assert_uint_eq(fake_fd.n_shutdowns, 0);
+    ck_assert_int_eq(fdial_shutdown(FAKE_FD, SHUT_WR), 0);
     expect_close_sent(SHUT_WR);
 }
 END_TEST
@@ -511,23 +509,23 @@ static const struct {
 
 START_TEST(test_shutdown_dead)
 {
-    fake_ktls_reset(TLS_1_3);
-    fake_ktls.send_errnos[0] = dead[_i].send_errno;
-    fake_ktls.shutdown_errno = dead[_i].shutdown_errno;
-    ck_assert_int_eq(fdial_shutdown(FAKE_KTLS_FD, SHUT_RDWR), dead[_i].expected);
-    ck_assert_uint_eq(fake_ktls.n_shutdowns, 1);
+    fake_fd_reset(TLS_1_3);
+    fake_fd.send_errnos[0] = dead[_i].send_errno;
+    fake_fd.shutdown_errno = dead[_i].shutdown_errno;
+    ck_assert_int_eq(fdial_shutdown(FAKE_FD, SHUT_RDWR), dead[_i].expected);
+    ck_assert_uint_eq(fake_fd.n_shutdowns, 1);
 }
 END_TEST
 
 START_TEST(test_send)
 {
-    fake_ktls_reset(TLS_1_3);
-    ck_assert_int_eq(fdial_send(FAKE_KTLS_FD, "abc", 3, MSG_DONTWAIT), 3);
-    ck_assert_uint_eq(fake_ktls.sent[0].type, 0);
-    ck_assert_int_eq(fake_ktls.sent[0].flags, MSG_DONTWAIT | MSG_NOSIGNAL);
-    ck_assert_int_eq(memcmp(fake_ktls.sent[0].bytes, "abc", 3), 0);
-    fake_ktls.send_errnos[1] = EAGAIN;
-    ck_assert_int_eq(fdial_send(FAKE_KTLS_FD, "abc", 3, 0), -EAGAIN);
+    fake_fd_reset(TLS_1_3);
+    ck_assert_int_eq(fdial_send(FAKE_FD, "abc", 3, MSG_DONTWAIT), 3);
+    ck_assert_uint_eq(fake_fd.sent[0].type, 0);
+    ck_assert_int_eq(fake_fd.sent[0].flags, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ck_assert_int_eq(memcmp(fake_fd.sent[0].bytes, "abc", 3), 0);
+    fake_fd.send_errnos[1] = EAGAIN;
+    ck_assert_int_eq(fdial_send(FAKE_FD, "abc", 3, 0), -EAGAIN);
 }
 END_TEST
 

@@ -1,7 +1,7 @@
 /* recvmsg() follows tls_sw_recvmsg(): bytes of one type in each call; what does not fit, or is of
  * another type than what came before it in the same call, is kept decrypted on a list, from which
  * the next call begins. */
-#include "tests/unit/fake-ktls.h"
+#include "tests/unit/fake-fd.h"
 
 #include <check.h>
 #include <errno.h>
@@ -21,45 +21,45 @@
 #define MS_PER_S    1000
 #define NS_PER_MS   1000000L
 
-struct fake_ktls fake_ktls;
+struct fake_fd fake_fd;
 
-void fake_ktls_reset(unsigned version)
+void fake_fd_reset(unsigned version)
 {
-    memset(&fake_ktls, 0, sizeof fake_ktls);
-    fake_ktls.version = version;
-    fake_ktls.getsockopt_errno = EBUSY;
+    memset(&fake_fd, 0, sizeof fake_fd);
+    fake_fd.version = version;
+    fake_fd.getsockopt_errno = EBUSY;
 }
 
-void fake_ktls_add(struct fake_event event)
+void fake_fd_add(struct fake_event event)
 {
-    ck_assert_uint_lt(fake_ktls.n_events, FAKE_EVENTS_MAX);
-    fake_ktls.events[fake_ktls.n_events++] = event;
+    ck_assert_uint_lt(fake_fd.n_events, FAKE_EVENTS_MAX);
+    fake_fd.events[fake_fd.n_events++] = event;
 }
 
-void fake_ktls_add_record(int type, const void *bytes, size_t n)
+void fake_fd_add_record(int type, const void *bytes, size_t n)
 {
-    fake_ktls_add((struct fake_event){FAKE_RECORD, type, bytes, n});
+    fake_fd_add((struct fake_event){FAKE_RECORD, type, bytes, n});
 }
 
 static const struct fake_event *event_next(void)
 {
     static const struct fake_event fin = {.kind = FAKE_FIN};
 
-    return fake_ktls.next < fake_ktls.n_events ? &fake_ktls.events[fake_ktls.next] : &fin;
+    return fake_fd.next < fake_fd.n_events ? &fake_fd.events[fake_fd.next] : &fin;
 }
 
 static void event_done(void)
 {
-    fake_ktls.next++;
-    fake_ktls.offset = 0;
-    fake_ktls.is_decrypted = false;
+    fake_fd.next++;
+    fake_fd.offset = 0;
+    fake_fd.is_decrypted = false;
 }
 
-void fake_ktls_wait(void)
+void fake_fd_wait(void)
 {
     if (event_next()->kind != FAKE_PAUSE)
         return;
-    fake_ktls.skew_ms += event_next()->number;
+    fake_fd.skew_ms += event_next()->number;
     event_done();
 }
 
@@ -89,7 +89,7 @@ static bool put_type(struct receipt *r, int type)
 /* 1: go on, 0: of another type, or -errno. */
 static int take_type(struct receipt *r, int type)
 {
-    fake_ktls.is_decrypted = true;
+    fake_fd.is_decrypted = true;
     if (r->control == 0) {
         r->control = type;
         return put_type(r, type) ? 1 : -EIO;
@@ -99,17 +99,17 @@ static int take_type(struct receipt *r, int type)
 
 static void copy(struct receipt *r, const struct fake_event *e)
 {
-    size_t left = e->n - fake_ktls.offset, n = r->n < left ? r->n : left;
+    size_t left = e->n - fake_fd.offset, n = r->n < left ? r->n : left;
 
     if (n > 0)
-        memcpy(r->to, e->bytes + fake_ktls.offset, n);
+        memcpy(r->to, e->bytes + fake_fd.offset, n);
     r->to += n;
     r->n -= n;
     r->copied += n;
-    fake_ktls.offset += n;
+    fake_fd.offset += n;
     if (n < left)
         return;
-    if (!fake_ktls.hides_ends)
+    if (!fake_fd.hides_ends)
         r->header->msg_flags |= MSG_EOR;
     event_done();
 }
@@ -125,7 +125,7 @@ static int take_listed(struct receipt *r)
 
 static bool has_record(void)
 {
-    return !fake_ktls.has_expired && event_next()->kind == FAKE_RECORD;
+    return !fake_fd.has_expired && event_next()->kind == FAKE_RECORD;
 }
 
 /* 1: a record is there, 0: the end, or -errno. */
@@ -134,7 +134,7 @@ static int await_record(int flags)
     for (;;) {
         const struct fake_event *e = event_next();
 
-        if (fake_ktls.has_expired)
+        if (fake_fd.has_expired)
             return -EKEYEXPIRED;
         switch (e->kind) {
         case FAKE_RECORD:
@@ -145,12 +145,12 @@ static int await_record(int flags)
             event_done();
             return -e->number;
         case FAKE_PAUSE:
-            if (!fake_ktls.is_blocking || (flags & MSG_DONTWAIT))
+            if (!fake_fd.is_blocking || (flags & MSG_DONTWAIT))
                 return -EAGAIN;
-            fake_ktls_wait();
+            fake_fd_wait();
             break;
         case FAKE_SIGNAL:
-            if (!fake_ktls.is_blocking || (flags & MSG_DONTWAIT))
+            if (!fake_fd.is_blocking || (flags & MSG_DONTWAIT))
                 return -EAGAIN;
             event_done();
             return -EINTR;
@@ -166,8 +166,8 @@ static int take_new(struct receipt *r, int flags)
     if (error <= 0)
         return error;
     e = event_next();
-    if (fake_ktls.expires_keys && e->number == HANDSHAKE && e->n > 0 && e->bytes[0] == KEY_UPDATE)
-        fake_ktls.has_expired = true;
+    if (fake_fd.expires_keys && e->number == HANDSHAKE && e->n > 0 && e->bytes[0] == KEY_UPDATE)
+        fake_fd.has_expired = true;
     error = take_type(r, e->number);
     if (error == 1)
         copy(r, e);
@@ -181,11 +181,11 @@ static ssize_t play_recvmsg(struct msghdr *header, int flags)
     size_t target = flags & MSG_WAITALL ? r.n : r.n > 0;
     int e = 0;
 
-    ck_assert_uint_lt(fake_ktls.n_recvs++, CALLS_MAX);
+    ck_assert_uint_lt(fake_fd.n_recvs++, CALLS_MAX);
     header->msg_flags = 0;
-    if (r.n > 0 && fake_ktls.is_decrypted)
+    if (r.n > 0 && fake_fd.is_decrypted)
         e = take_listed(&r);
-    if (r.copied > 0 && r.control != DATA && !fake_ktls.is_old)
+    if (r.copied > 0 && r.control != DATA && !fake_fd.is_old)
         target = r.n = 0;
     while (e >= 0 && r.n > 0 && (r.copied < target || has_record())) {
         e = take_new(&r, flags);
@@ -198,12 +198,12 @@ static ssize_t play_recvmsg(struct msghdr *header, int flags)
 
 static ssize_t play_sendmsg(const struct msghdr *header, int flags)
 {
-    struct fake_sent *sent = &fake_ktls.sent[fake_ktls.n_sent];
-    size_t call = fake_ktls.n_send_calls++;
+    struct fake_sent *sent = &fake_fd.sent[fake_fd.n_sent];
+    size_t call = fake_fd.n_send_calls++;
 
-    if (call < 4 && fake_ktls.send_errnos[call])
-        return -fake_ktls.send_errnos[call];
-    ck_assert_uint_lt(fake_ktls.n_sent, FAKE_SENT_MAX);
+    if (call < 4 && fake_fd.send_errnos[call])
+        return -fake_fd.send_errnos[call];
+    ck_assert_uint_lt(fake_fd.n_sent, FAKE_SENT_MAX);
     ck_assert_uint_le(header->msg_iov[0].iov_len, sizeof sent->bytes);
     sent->n = header->msg_iov[0].iov_len;
     sent->flags = flags;
@@ -218,7 +218,7 @@ static ssize_t play_sendmsg(const struct msghdr *header, int flags)
         ck_assert_int_eq(head.cmsg_type, 1);
         sent->type = ((const uint8_t *)header->msg_control)[CMSG_LEN(0)];
     }
-    fake_ktls.n_sent++;
+    fake_fd.n_sent++;
     return (ssize_t)sent->n;
 }
 
@@ -226,43 +226,43 @@ static int play_poll(struct pollfd *polled, int timeout_ms)
 {
     const struct fake_event *e = event_next();
 
-    ck_assert_uint_lt(fake_ktls.n_polls++, CALLS_MAX);
+    ck_assert_uint_lt(fake_fd.n_polls++, CALLS_MAX);
     ck_assert_int_eq(polled->events, POLLIN);
     ck_assert_int_gt(timeout_ms, 0);
     ck_assert_int_le(timeout_ms, WAIT_MAX_MS);
-    if (fake_ktls.announces_parts)
+    if (fake_fd.announces_parts)
         return 1;
-    if (fake_ktls.has_expired || (e->kind == FAKE_PAUSE && e->number >= timeout_ms)) {
-        fake_ktls.skew_ms += timeout_ms;
+    if (fake_fd.has_expired || (e->kind == FAKE_PAUSE && e->number >= timeout_ms)) {
+        fake_fd.skew_ms += timeout_ms;
         return 0;
     }
     if (e->kind == FAKE_SIGNAL) {
         event_done();
         return -EINTR;
     }
-    fake_ktls_wait();
+    fake_fd_wait();
     polled->revents = POLLIN;
     return 1;
 }
 
 static int play_getsockopt(int level, int option, void *value, socklen_t *n)
 {
-    uint16_t info[2] = {(uint16_t)fake_ktls.version, 51};
+    uint16_t info[2] = {(uint16_t)fake_fd.version, 51};
 
     ck_assert_int_eq(level, TLS_LEVEL);
     ck_assert(option == 1 || option == 2);
     ck_assert_uint_eq(*n, sizeof info);
-    if (fake_ktls.version == 0)
-        return -fake_ktls.getsockopt_errno;
+    if (fake_fd.version == 0)
+        return -fake_fd.getsockopt_errno;
     memcpy(value, info, sizeof info);
     return 0;
 }
 
 static int play_shutdown(int how)
 {
-    ck_assert_uint_lt(fake_ktls.n_shutdowns, 4);
-    fake_ktls.shutdowns[fake_ktls.n_shutdowns++] = how;
-    return -fake_ktls.shutdown_errno;
+    ck_assert_uint_lt(fake_fd.n_shutdowns, 4);
+    fake_fd.shutdowns[fake_fd.n_shutdowns++] = how;
+    return -fake_fd.shutdown_errno;
 }
 
 /* ---- in the place of libc's, for the library too ---- */
@@ -279,14 +279,14 @@ static ssize_t as_libc(ssize_t r)
 
 ssize_t recvmsg(int fd, struct msghdr *header, int flags)
 {
-    return fd == FAKE_KTLS_FD ? as_libc(play_recvmsg(header, flags))
-                              : syscall(SYS_recvmsg, fd, header, flags);
+    return fd == FAKE_FD ? as_libc(play_recvmsg(header, flags))
+                         : syscall(SYS_recvmsg, fd, header, flags);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *header, int flags)
 {
-    return fd == FAKE_KTLS_FD ? as_libc(play_sendmsg(header, flags))
-                              : syscall(SYS_sendmsg, fd, header, flags);
+    return fd == FAKE_FD ? as_libc(play_sendmsg(header, flags))
+                         : syscall(SYS_sendmsg, fd, header, flags);
 }
 
 int poll(struct pollfd *polled, nfds_t n, int timeout_ms)
@@ -294,10 +294,10 @@ int poll(struct pollfd *polled, nfds_t n, int timeout_ms)
     struct timespec timeout = {timeout_ms / MS_PER_S, timeout_ms % MS_PER_S * NS_PER_MS};
 
     __asm__("" : "+r"(polled)); /* libc's header says that it is only written to */
-    if (n == 1 && polled->fd == FAKE_KTLS_FD)
+    if (n == 1 && polled->fd == FAKE_FD)
         return (int)as_libc(play_poll(polled, timeout_ms));
-    if (n == 0 && fake_ktls.announces_parts) {
-        fake_ktls.skew_ms += timeout_ms;
+    if (n == 0 && fake_fd.announces_parts) {
+        fake_fd.skew_ms += timeout_ms;
         return 0;
     }
     return (int)syscall(SYS_ppoll, polled, n, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
@@ -305,14 +305,13 @@ int poll(struct pollfd *polled, nfds_t n, int timeout_ms)
 
 int getsockopt(int fd, int level, int option, void *value, socklen_t *n)
 {
-    return fd == FAKE_KTLS_FD ? (int)as_libc(play_getsockopt(level, option, value, n))
-                              : (int)syscall(SYS_getsockopt, fd, level, option, value, n);
+    return fd == FAKE_FD ? (int)as_libc(play_getsockopt(level, option, value, n))
+                         : (int)syscall(SYS_getsockopt, fd, level, option, value, n);
 }
 
 int shutdown(int fd, int how)
 {
-    return fd == FAKE_KTLS_FD ? (int)as_libc(play_shutdown(how))
-                              : (int)syscall(SYS_shutdown, fd, how);
+    return fd == FAKE_FD ? (int)as_libc(play_shutdown(how)) : (int)syscall(SYS_shutdown, fd, how);
 }
 
 int clock_gettime(clockid_t id, struct timespec *ret)
@@ -320,8 +319,8 @@ int clock_gettime(clockid_t id, struct timespec *ret)
     int64_t ns;
     int r = (int)syscall(SYS_clock_gettime, id, ret);
 
-    ns = ret->tv_nsec + fake_ktls.skew_ms % MS_PER_S * NS_PER_MS;
-    ret->tv_sec += fake_ktls.skew_ms / MS_PER_S + ns / (MS_PER_S * NS_PER_MS);
+    ns = ret->tv_nsec + fake_fd.skew_ms % MS_PER_S * NS_PER_MS;
+    ret->tv_sec += fake_fd.skew_ms / MS_PER_S + ns / (MS_PER_S * NS_PER_MS);
     ret->tv_nsec = ns % (MS_PER_S * NS_PER_MS);
     return r;
 }

@@ -1,6 +1,6 @@
 /* A kTLS socket without a kernel that has them: recvmsg() and the other calls of fdial_recv() and
- * friends on the descriptor FAKE_KTLS_FD, played as net/tls/tls_sw.c plays them. All other
- * descriptors are the system's. One for each process.
+ * friends on the descriptor FAKE_FD, played as net/tls/tls_sw.c plays them. All other descriptors
+ * are the system's. One for each process. (The daemon's side is played by tests/lib/fake-ktls.c.)
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FAKE_KTLS_FD    1000
+#define FAKE_FD         1000
 #define FAKE_EVENTS_MAX 256
 #define FAKE_SENT_MAX   16
 
@@ -34,7 +34,7 @@ struct fake_sent {
     int flags;
 };
 
-struct fake_ktls {
+struct fake_fd {
     unsigned version; /* 0: getsockopt() fails with getsockopt_errno */
     int getsockopt_errno;
     bool is_blocking;
@@ -60,11 +60,11 @@ struct fake_ktls {
     int64_t skew_ms; /* of the clock: what was waited for */
 };
 
-extern struct fake_ktls fake_ktls;
+extern struct fake_fd fake_fd;
 
-void fake_ktls_reset(unsigned version);
-void fake_ktls_add(struct fake_event event);
+void fake_fd_reset(unsigned version);
+void fake_fd_add(struct fake_event event);
 /* The bytes are not copied. */
-void fake_ktls_add_record(int type, const void *bytes, size_t n);
+void fake_fd_add_record(int type, const void *bytes, size_t n);
 /* Time passes until there is something. */
-void fake_ktls_wait(void);
+void fake_fd_wait(void);
