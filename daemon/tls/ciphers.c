@@ -1,9 +1,9 @@
 /* What is offered: of a context, the ciphers that a section names; of a session, what the kernel
  * can go on with (at the end of this file).
  *
- * A name is that of one cipher, never an expression of OpenSSL's,
- * which could mean anything ("ALL", "@SECLEVEL=0"). What is not named is not offered: where no name
- * is for TLS 1.3, neither is TLS 1.3, and likewise for TLS 1.2.
+ * A name is that of one cipher, never an expression of OpenSSL's, which could mean anything ("ALL",
+ * "@SECLEVEL=0"). What is not named is not offered: where no name is for TLS 1.3, neither is TLS
+ * 1.3, and likewise for TLS 1.2.
  *
  * Refused is what a section cannot mean: no encryption, no certificate of the server, less than 128
  * bits. Finite-field DH is, for the reason given in context.c. */

@@ -276,13 +276,3 @@ int tls_session_export(struct tls_session *s, struct tls_kernel_keys *ret_tx,
     ERR_clear_error();
     return r;
 }
-
-size_t tls_session_unread(const struct tls_session *s)
-{
-    return tls_queue_length(&s->input);
-}
-
-void tls_session_forget_unread(struct tls_session *s)
-{
-    tls_queue_drop(&s->input, tls_queue_length(&s->input));
-}

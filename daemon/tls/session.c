@@ -172,6 +172,16 @@ int tls_session_feed(struct tls_session *s, const void *data, size_t n)
     return 0;
 }
 
+size_t tls_session_unread(const struct tls_session *s)
+{
+    return tls_queue_length(&s->input);
+}
+
+void tls_session_forget_unread(struct tls_session *s)
+{
+    tls_queue_drop(&s->input, tls_queue_length(&s->input));
+}
+
 size_t tls_session_output(struct tls_session *s, const uint8_t **ret_data)
 {
     if (tls_queue_length(&s->sending) == 0) {
