@@ -30,13 +30,15 @@ static enum step_result start(struct conn *conn)
     struct tls_session *session = channel_top(&conn->channel);
     struct tls_kernel_keys tx, rx;
     enum step_result result;
+    int r;
 
     if (conn->handoff != HANDOFF_KTLS)
         return STEP_DONE; /* the socket could not be sealed */
     if (!tls_kernel_has(capabilities_ciphers(conn->env->caps), tls_session_kernel_cipher(session)))
         return conn_fall_back(conn, HANDOFF_NO_CIPHER, 0);
-    if (tls_session_export(session, &tx, &rx) < 0)
-        return conn_fall_back(conn, HANDOFF_KEYS_FAILED, 0);
+    r = tls_session_export(session, &tx, &rx);
+    if (r < 0)
+        return conn_fall_back(conn, HANDOFF_KEYS_FAILED, -r);
     result = install(conn, &tx, &rx);
     explicit_bzero(&tx, sizeof tx);
     explicit_bzero(&rx, sizeof rx);

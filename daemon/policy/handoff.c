@@ -138,7 +138,7 @@ static const char *sentence(enum handoff_reason reason)
     case HANDOFF_NO_CIPHER:
         return "this kernel's TLS cannot do";
     case HANDOFF_KEYS_FAILED:
-        return "the kernel did not take the keys";
+        return "the keys could not be given to the kernel";
     }
     return "";
 }

@@ -70,13 +70,13 @@ START_TEST(test_no_keys_for_receiving)
     struct tls_origin_script script = ktls_script(TLS_KERNEL_13_AES_128_GCM, 50000);
 
     script.is_early = true;
-    check_relay(&script, &refused, "did not take the keys");
+    check_relay(&script, &refused, "could not be given to the kernel");
     script = ktls_script(TLS_KERNEL_12_AES_128_GCM, 50000);
-    check_relay(&script, &refused, "did not take the keys");
+    check_relay(&script, &refused, "could not be given to the kernel");
     script.is_closing = true;
-    check_relay(&script, &refused, "did not take the keys");
+    check_relay(&script, &refused, "could not be given to the kernel");
     check_refusal(&script, &refused, HANDOFF_KTLS, ERROR_HANDOFF_KIND, refusals[_i],
-                  "did not take the keys");
+                  "could not be given to the kernel");
 }
 END_TEST
 
