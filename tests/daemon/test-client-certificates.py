@@ -2,12 +2,11 @@
 nobody else does: no proxy gets the origin's, no origin the proxy's, and nobody any where a rule only
 reports."""
 import os
-import select
-import socket
 import ssl
 
 import fdialtest
 import rig
+from proxies import tunnel
 from rig import rule
 
 
@@ -25,24 +24,6 @@ class Asking(fdialtest.Tls):
         names = [value for rdn in certificate["subject"] for key, value in rdn] if certificate else [None]
         self.shown += names
         self._next(conn)
-
-
-def tunnel(conn):
-    """What a proxy does behind its TLS, until one side ends. The origins here listen on one address."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += conn.recv(1)
-    with socket.create_connection(("127.0.0.1", int(head.split()[1].rsplit(b":", 1)[1])), timeout=60) as to:
-        conn.sendall(b"HTTP/1.1 200 Go\r\n\r\n")
-        while True:
-            ready = [conn] if conn.pending() else select.select([conn, to], [], [], 60)[0]
-            for a in ready:
-                data = a.recv(65536)
-                if not data:
-                    return
-                (to if a is conn else conn).sendall(data)
-            if not ready:
-                return
 
 
 class ClientCertificates(rig.Case):

@@ -6,20 +6,12 @@ import socket
 import ssl
 
 import fdialtest
-import proxies
 import rig
+from proxies import tunnel
 from rig import rule, strings
 
 V1_2, V1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 UNKNOWN_ISSUER = 73
-
-
-def serve_proxy(conn):
-    """CONNECT, for anybody, to the one address that the origins here listen on."""
-    port = int(proxies.read_head(conn).split()[1].rsplit(b":", 1)[1])
-    with contextlib.closing(socket.create_connection(("127.0.0.1", port), rig.WAIT_S)) as far:
-        conn.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        proxies.pump_both(conn, far, knows_half=False)
 
 
 class Resumption(rig.Case):
@@ -140,7 +132,7 @@ class Resumption(rig.Case):
 
     def test_proxy(self):
         """A TLS proxy's sessions are its own, for all targets behind it."""
-        proxy = self.serve(fdialtest.Tls(*self.certificate, serve_proxy, alpn=["http/1.1"], is_clean=False))
+        proxy = self.serve(fdialtest.Tls(*self.certificate, tunnel, alpn=["http/1.1"], is_clean=False))
         origin, other = self.origin(), self.origin()
         daemon = self.start(
             self.tls(), f'proxy "p" {{\n  url = "https://localhost:{proxy.port}"\n  tls = "t"\n}}\n',
@@ -153,7 +145,7 @@ class Resumption(rig.Case):
     def test_the_same_server_as_proxy_and_target(self):
         """It has one ticket key, and would take the session of either for the other."""
         origin = self.origin()
-        proxy = self.serve(fdialtest.Tls(*self.certificate, serve_proxy, context=origin.context,
+        proxy = self.serve(fdialtest.Tls(*self.certificate, tunnel, context=origin.context,
                                          is_clean=False))
         daemon = self.start(
             self.tls(), f'proxy "p" {{\n  url = "https://localhost:{proxy.port}"\n  tls = "t"\n}}\n',
