@@ -103,10 +103,8 @@ static int sort(SSL_CTX *known, const struct tls_settings *settings, struct list
     return 0;
 }
 
-static bool apply(struct tls_context *c, const struct lists *lists)
+static bool apply(struct tls_context *c, SSL_CTX *ctx, const struct lists *lists)
 {
-    SSL_CTX *ctx = c->ssl_ctx;
-
     if (lists->suites[0] == '\0')
         return SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION) &&
                SSL_CTX_set_cipher_list(ctx, lists->ciphers);
@@ -118,7 +116,7 @@ static bool apply(struct tls_context *c, const struct lists *lists)
     return SSL_CTX_set_min_proto_version(ctx, c->min_version);
 }
 
-int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
+int tls_ciphers_set(struct tls_context *c, SSL_CTX *ctx, const struct tls_settings *settings,
                     struct tls_problem *problem)
 {
     CLEANUP(ctx_freep) SSL_CTX *known = NULL;
@@ -139,7 +137,7 @@ int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
                                "none of the ciphers is for TLS 1.3, the least that is accepted; "
                                "add one like TLS_AES_128_GCM_SHA256");
     c->has_ciphers = true;
-    return apply(c, &lists) ? 0 : -EINVAL;
+    return apply(c, ctx, &lists) ? 0 : -EINVAL;
 }
 
 int tls_cipher_to_kernel(const SSL_CIPHER *cipher)

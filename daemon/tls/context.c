@@ -1,5 +1,6 @@
 /* A context is an SSL_CTX with its trust anchors, made once and used by all sessions and threads;
- * it does not change afterwards. */
+ * it does not change afterwards. It has a twin for sessions whose keys may be exported, because the
+ * key log, which that takes, costs each handshake some 20 µs. */
 #include "daemon/tls/tls.h"
 
 #include <assert.h>
@@ -54,7 +55,6 @@ static bool set_options(SSL_CTX *ctx, int min_version)
     SSL_CTX_set_cert_verify_callback(ctx, tls_trust_verify, NULL);
     SSL_CTX_set_verify_depth(ctx, TLS_CHAIN_DEPTH_MAX);
     tls_bio_watch(ctx);
-    tls_export_watch(ctx);
     /* The system's openssl.cnf may ask for more, never for less. */
     if (SSL_CTX_get_security_level(ctx) < SECURITY_LEVEL)
         SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
@@ -66,10 +66,40 @@ static bool set_options(SSL_CTX *ctx, int min_version)
            SSL_CTX_set_cipher_list(ctx, CIPHERS) && SSL_CTX_set1_groups_list(ctx, GROUPS);
 }
 
+/* All but the trust anchors and revocation lists, which are large and shared. */
+static int set_up(struct tls_context *c, SSL_CTX *ctx, const struct tls_settings *settings,
+                  struct tls_problem *problem)
+{
+    int r;
+
+    if (!set_options(ctx, c->min_version))
+        return -EINVAL;
+    r = tls_ciphers_set(c, ctx, settings, problem);
+    if (r >= 0 && settings->certificate.data)
+        r = tls_certificate_set(ctx, settings, problem);
+    if (r < 0 || c->is_verify_off)
+        return r;
+    if ((settings->needs_ocsp && !tls_ocsp_require(ctx)) ||
+        (settings->crl_file && !tls_crls_require(ctx)))
+        return -ENOMEM;
+    return 0;
+}
+
+static int load_store(struct tls_context *c, const struct tls_settings *settings,
+                      struct tls_problem *problem)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(c->ssl_ctx);
+    int r = tls_anchors_load(store, settings->ca_file, problem);
+
+    if (r >= 0 && settings->crl_file)
+        r = tls_crls_load(store, settings->crl_file, problem);
+    SSL_CTX_set1_cert_store(c->kernel_ctx, store);
+    return r;
+}
+
 static int fill(struct tls_context *c, const struct tls_settings *settings,
                 struct tls_problem *problem)
 {
-    X509_STORE *store;
     int r;
 
     if (settings->verify_name)
@@ -88,23 +118,15 @@ static int fill(struct tls_context *c, const struct tls_settings *settings,
     }
     c->bio_method = tls_bio_method_new();
     c->ssl_ctx = SSL_CTX_new(TLS_client_method());
-    if (!c->bio_method || !c->ssl_ctx)
+    c->kernel_ctx = SSL_CTX_new(TLS_client_method());
+    if (!c->bio_method || !c->ssl_ctx || !c->kernel_ctx)
         return -ENOMEM;
     c->min_version = choose_min_version(c->ssl_ctx, settings->min_version);
-    if (!set_options(c->ssl_ctx, c->min_version))
-        return -EINVAL;
-    r = tls_ciphers_set(c, settings, problem);
-    if (r >= 0 && settings->certificate.data)
-        r = tls_certificate_set(c->ssl_ctx, settings, problem);
-    if (r < 0 || c->is_verify_off)
-        return r;
-    if (settings->needs_ocsp && !tls_ocsp_require(c->ssl_ctx))
-        return -ENOMEM;
-    store = SSL_CTX_get_cert_store(c->ssl_ctx);
-    r = tls_anchors_load(store, settings->ca_file, problem);
-    if (r >= 0 && settings->crl_file)
-        r = tls_crls_load(c->ssl_ctx, settings->crl_file, problem);
-    return r;
+    r = set_up(c, c->ssl_ctx, settings, problem);
+    if (r >= 0)
+        r = set_up(c, c->kernel_ctx, settings, problem);
+    tls_export_watch(c->kernel_ctx);
+    return r < 0 || c->is_verify_off ? r : load_store(c, settings, problem);
 }
 
 int tls_problem_set(struct tls_problem *problem, enum tls_setting setting, int r,
@@ -171,6 +193,7 @@ struct tls_context *tls_context_unref(struct tls_context *context)
     if (atomic_fetch_sub_explicit(&context->n_references, 1, memory_order_acq_rel) == 1) {
         tls_tickets_deinit(&context->tickets);
         SSL_CTX_free(context->ssl_ctx);
+        SSL_CTX_free(context->kernel_ctx);
         BIO_meth_free(context->bio_method);
         free(context->verify_name);
         free(context->verify_uri);

@@ -45,7 +45,13 @@ static int add_crls(X509_STORE *store, BIO *bio, const char *path, struct tls_pr
     return tls_pem_end(n, "no revocation list in it", ret_reason);
 }
 
-int tls_crls_load(SSL_CTX *ctx, const char *path, struct tls_problem *problem)
+bool tls_crls_require(SSL_CTX *ctx)
+{
+    return X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx),
+                                       X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+}
+
+int tls_crls_load(X509_STORE *store, const char *path, struct tls_problem *problem)
 {
     CLEANUP(tls_bio_freep) BIO *bio = NULL;
     const char *reason = NULL;
@@ -54,12 +60,9 @@ int tls_crls_load(SSL_CTX *ctx, const char *path, struct tls_problem *problem)
     ERR_clear_error();
     r = tls_pem_open(path, &bio);
     if (r >= 0)
-        r = add_crls(SSL_CTX_get_cert_store(ctx), bio, path, problem, &reason);
+        r = add_crls(store, bio, path, problem, &reason);
     if (r < 0)
         return tls_problem_set(problem, TLS_SETTING_CRL_FILE, r, "cannot use CRL file %s: %s", path,
                                reason ? reason : strerror(-r));
-    if (!X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx),
-                                     X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL))
-        return -ENOMEM;
     return 0;
 }

@@ -11,6 +11,7 @@
 struct tls_context {
     atomic_uint n_references;
     SSL_CTX *ssl_ctx;
+    SSL_CTX *kernel_ctx;    /* the same, of sessions that may become the kernel's */
     BIO_METHOD *bio_method; /* moves bytes between an SSL and its session's queues */
     char *verify_name;      /* NULL: none */
     char *verify_uri;       /* NULL: none */
@@ -87,11 +88,12 @@ int tls_certificate_set(SSL_CTX *ctx, const struct tls_settings *settings,
 void tls_memory_begin_wiping(void);
 void tls_memory_end_wiping(void);
 
-/* crl.c: sessions look for their peer's chain in these lists. */
-int tls_crls_load(SSL_CTX *ctx, const char *path, struct tls_problem *problem);
+/* crl.c: sessions look for their peer's chain in the store's lists. */
+bool tls_crls_require(SSL_CTX *ctx);
+int tls_crls_load(X509_STORE *store, const char *path, struct tls_problem *problem);
 
 /* ciphers.c: offers what the settings name, and the versions of TLS that these are for. */
-int tls_ciphers_set(struct tls_context *c, const struct tls_settings *settings,
+int tls_ciphers_set(struct tls_context *c, SSL_CTX *ctx, const struct tls_settings *settings,
                     struct tls_problem *problem);
 
 /* What a session offers, by what the kernel has. 0, -ENOMEM, -EOPNOTSUPP. */

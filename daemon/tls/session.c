@@ -38,7 +38,7 @@ int tls_session_new(struct tls_session **ret, struct tls_context *context,
         return -ENOMEM;
     ERR_clear_error();
     s->context = tls_context_ref(context);
-    s->ssl = SSL_new(context->ssl_ctx);
+    s->ssl = SSL_new(params->kernel_ciphers ? context->kernel_ctx : context->ssl_ctx);
     r = s->ssl ? tls_bio_attach(s) : -ENOMEM;
     if (r >= 0) {
         SSL_set_app_data(s->ssl, s);
