@@ -10,8 +10,8 @@
  *
  * The words are in record-words.c; besides these, as the first one:
  *
- *     glued             the records before the next other word leave together with the server's
- * Finished reset, hang-up    (alone) the connection is accepted, and reset or ended, before TLS
+ *     glued             the records before the next other word leave with the server's Finished
+ *     reset, hang-up    (alone) the connection is accepted, and reset or ended, before TLS
  */
 #include "tests/vm/record-server.h"
 

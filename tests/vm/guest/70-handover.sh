@@ -4,7 +4,7 @@
 . /fdial/guest/tap.sh
 # shellcheck source=tests/vm/guest/ktls.sh
 . /fdial/guest/ktls.sh
-plan 34
+plan 39
 export OPENSSL_CONF=/dev/null
 servers=
 
@@ -35,6 +35,30 @@ connect_carries() { # "VERSION CIPHER"
     rm -f /tmp/got
     serve "$1" 'echo close wait' -- $alone $client sh -c \
         'fdial connect --handoff ktls "$TARGET" </fdial/text >/tmp/got' >&2 && cmp /fdial/text /tmp/got
+}
+
+# What came until then, and why there is no more; a hang would be ended from outside.
+# shellcheck disable=SC2317,SC2086,SC2016 # called through check; words; of the inner shell
+connect_tells() { # words text reason
+    serve '1.3 TLS_AES_128_GCM_SHA256' "$1" -- $alone $client sh -c \
+        'timeout 20 fdial connect --handoff ktls "$TARGET" </dev/null >/tmp/got 2>/tmp/why; echo $?' \
+        >/tmp/played
+    cat /tmp/played /tmp/why >&2
+    grep -qx 1 /tmp/played && [ "$(cat /tmp/got)" = "$2" ] && grep -qi "$3" /tmp/why
+}
+
+# A peer may be gone before the socket got its ULP; now and then it is.
+# shellcheck disable=SC2317,SC2086,SC2016 # called through check; words; of the inner shell
+fails_at_once() { # word
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        serve '1.3 TLS_AES_128_GCM_SHA256' "$1" -- $alone $client sh -c \
+            'timeout 20 fdial check --handoff ktls,relay "$TARGET" >/dev/null 2>/tmp/why; echo $?' \
+            >/tmp/played
+        if ! grep -qx 1 /tmp/played || ! grep -q '^fdial: tls://.*: \(connect\|tls\): ' /tmp/why; then
+            cat /tmp/played /tmp/why >&2
+            return 1
+        fi
+    done
 }
 
 # Its own cases, with their own plan.
@@ -93,6 +117,12 @@ done
 check 'the holder can read the keys' keys_are_readable '1.3 TLS_AES_128_GCM_SHA256' AES-128-GCM
 check 'the holder can read the keys, CHACHA20' keys_are_readable \
     '1.3 TLS_CHACHA20_POLY1305_SHA256' CHACHA20-POLY1305
+
+check 'fdial connect: a KeyUpdate right behind data' connect_tells 'data=x update wait' x 'keys'
+check 'fdial connect: an alert' connect_tells 'data=x alert=2,40 wait' x handshake_failure
+check 'fdial connect: cut off' connect_tells 'data=x fin wait' x 'without'
+check 'a peer that hangs up before TLS' fails_at_once hang-up
+check 'a peer that resets before TLS' fails_at_once reset
 
 start_server 1 -tls1_3
 start_server 2 -tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256
