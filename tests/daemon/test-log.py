@@ -4,6 +4,8 @@ it."""
 import collections
 import contextlib
 import os
+import pathlib
+import re
 import signal
 import socket
 import threading
@@ -233,6 +235,15 @@ class Log(rig.Case):
             dropped, = self.events(daemon, "dropped")
         self.assertEqual((dropped["uid"], dropped["pid"], dropped["holder_uid"], dropped["detail"]),
                          (str(rig.UID), pid, str(other), "a message is longer than 16384 bytes"))
+
+    def test_documented(self):
+        """fdiald(8) has every field but the stages' times, of which it names some."""
+        keys = set()
+        for path in pathlib.Path(fdialtest.SRCDIR, "daemon").rglob("*.c"):
+            keys.update(re.findall(r'log_record_add\w*\(\s*&?\w+,\s*"(\w+)"', path.read_text("utf-8")))
+        manual = pathlib.Path(fdialtest.SRCDIR, "daemon/fdiald.8").read_text("utf-8").split()
+        self.assertIn("handoff", keys)
+        self.assertEqual({f"FDIAL_{key.upper()}" for key in keys} - set(manual), set())
 
     def test_hostile_text(self):
         """A client's bytes make neither lines nor fields."""
