@@ -1,4 +1,8 @@
-check_PROGRAMS += tests/unit/test-client tests/unit/test-client-grant tests/unit/test-client-io \
+check_PROGRAMS += \
+	tests/unit/test-client \
+	tests/unit/test-client-grant \
+	tests/unit/test-client-io \
+	tests/unit/test-client-ktls \
 	tests/unit/test-client-open \
 	tests/unit/test-client-status
 
@@ -15,6 +19,12 @@ tests_unit_test_client_io_SOURCES = tests/unit/test-client-io.c \
 	tests/unit/ktls-talks.h
 tests_unit_test_client_io_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_io_LDADD = libfdial.la $(CHECK_LIBS)
+
+tests_unit_test_client_ktls_SOURCES = tests/unit/test-client-ktls.c \
+	tests/unit/fake-fd.c tests/unit/fake-fd.h \
+	tests/unit/ktls-talks.h
+tests_unit_test_client_ktls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_client_ktls_LDADD = libfdial.la $(CHECK_LIBS)
 
 tests_unit_test_client_open_SOURCES = tests/unit/test-client-open.c tests/unit/fake-daemon.h
 tests_unit_test_client_open_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
