@@ -9,8 +9,7 @@
  *
  *   seal-test           prints TAP, CHECKS cases; exit status 0 when all is as wanted
  *   seal-test --fd N    the same attacks on an fd that somebody else made: exit status 0 when all
- *                       fail. ADDRESS (IPv4) and PORT in the environment: where a reconnect would
- * go
+ *                       fail. ADDRESS (IPv4) and PORT in the environment: where to reconnect
  *   seal-test --serve PORT   an echo service on 127.0.0.1, until it is killed
  */
 #include <errno.h>

@@ -92,15 +92,6 @@ knows() { # cipher directions
     grep -q "ktls_$1=$2" /tmp/status
 }
 
-# shellcheck disable=SC2317 # called through check
-unload() { # module; the last sockets may still be on their way out
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-        rmmod "$1" && return 0
-        sleep 0.5
-    done
-    return 1
-}
-
 seal-test --serve 7 >&2 3>&- &
 servers="$servers $!"
 check 'the daemon makes its socket' start_daemon

@@ -32,3 +32,11 @@ wait_for_file() { # path
     done
     return 1
 }
+
+unload() { # module; the last sockets may still be on their way out
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        rmmod "$1" && return 0
+        sleep 0.5
+    done
+    return 1
+}
