@@ -198,7 +198,7 @@ static void append_those(char *list, const SSL *ssl, bool is_13, unsigned kernel
     }
 }
 
-static int narrow(const struct tls_session *s, bool is_13, const struct tls_params *params)
+static int narrow(struct tls_session *s, bool is_13, const struct tls_params *params)
 {
     struct offer offer = look_at(s->ssl, is_13, params->kernel_ciphers);
     char list[LIST_SIZE] = "";
@@ -207,6 +207,7 @@ static int narrow(const struct tls_session *s, bool is_13, const struct tls_para
         return 0;
     if (!params->needs_kernel && s->context->has_ciphers)
         return 0;
+    s->is_kernel_only |= params->needs_kernel;
     append_those(list, s->ssl, is_13, params->kernel_ciphers, true);
     if (!params->needs_kernel)
         append_those(list, s->ssl, is_13, params->kernel_ciphers, false);

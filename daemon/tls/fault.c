@@ -63,12 +63,28 @@ static const char *explain_certificate(const struct tls_session *s, unsigned num
                : "it wants a client certificate; name one in the tls section of the rule or proxy";
 }
 
+/* It may know one of those that were left out. */
+static const char *explain_offer(const struct tls_session *s, unsigned number)
+{
+    if (!s->is_kernel_only)
+        return NULL;
+    if (number == SSL_AD_HANDSHAKE_FAILURE)
+        return "it accepts none of the offered ciphers, groups or signatures; only ciphers of this "
+               "kernel's TLS were offered, as it may not be a relay";
+    if (number == SSL_AD_PROTOCOL_VERSION)
+        return "it accepts none of the offered TLS versions; only those with ciphers of this "
+               "kernel's TLS were offered, as it may not be a relay";
+    return NULL;
+}
+
 static void explain_alert(const struct tls_session *s, unsigned number, struct failure *ret)
 {
     enum error_code code = number == SSL_AD_PROTOCOL_VERSION ? ERROR_TLS_VERSION : ERROR_TLS_ALERT;
     const char *hint = explain_certificate(s, number);
     const char *when = s->is_established ? " after the handshake" : "";
 
+    if (!hint)
+        hint = explain_offer(s, number);
     for (size_t i = 0; i < ARRAY_SIZE(alerts); i++) {
         const struct alert *a = &alerts[i];
 

@@ -52,6 +52,7 @@ struct tls_session {
     int64_t trusted_until_s; /* by the full handshake that this one rests on */
     unsigned n_tickets;      /* that the peer sent */
 
+    bool is_kernel_only;        /* ciphers were left out that the kernel lacks */
     bool is_certificate_wanted; /* the peer asked for ours */
     bool is_established;
     bool is_exported;      /* somebody else has its keys */

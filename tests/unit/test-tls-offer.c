@@ -146,18 +146,29 @@ START_TEST(one_context)
 }
 END_TEST
 
-/* The server has only what the kernel lacks: the failure says what was offered. */
-START_TEST(nothing_in_common)
+/* The server has only what the kernel lacks: the failure says what was offered, and why. */
+static void check_nothing(int version, unsigned kernel_ciphers, enum error_code code,
+                          const char *detail)
 {
-    struct pair_options options = pair_options_of("server-rsa", TLS1_2_VERSION);
+    struct pair_options options = pair_options_of("server-rsa", version);
     struct pair p;
 
     options.params = (struct tls_params){
-        .name = "localhost", .kernel_ciphers = HAS(13_AES_128_GCM), .needs_kernel = true};
+        .name = "localhost", .kernel_ciphers = kernel_ciphers, .needs_kernel = true};
     pair_init(&p, &options);
+    if (version == TLS1_3_VERSION)
+        ck_assert_int_eq(SSL_set_ciphersuites(p.server, "TLS_CHACHA20_POLY1305_SHA256"), 1);
     ck_assert_int_eq(pair_run(&p), TLS_FAILED);
-    pair_check_failure(&p.failure, ERROR_TLS_VERSION, "offered TLS versions");
+    pair_check_failure(&p.failure, code, detail);
     pair_deinit(&p);
+}
+
+START_TEST(nothing_in_common)
+{
+    check_nothing(TLS1_2_VERSION, HAS(13_AES_128_GCM), ERROR_TLS_VERSION,
+                  "offered TLS versions; only those with ciphers of this kernel's TLS");
+    check_nothing(TLS1_3_VERSION, HAS(13_AES_128_GCM), ERROR_TLS_ALERT,
+                  "offered ciphers, groups or signatures; only ciphers of this kernel's TLS");
 }
 END_TEST
 
