@@ -43,7 +43,7 @@ static bool set_options(SSL_CTX *ctx, int min_version)
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 
     /* Tickets of TLS 1.2 are asked for by sessions that can be resumed (those of 1.3 come unasked).
-     * Resumption always has a new key exchange, and thus forward secrecy. */
+     * Resumption in 1.3 always has a new key exchange, and thus forward secrecy. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
     SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_NO_DHE_KEX);
     /* Peers get to see of our chain what the section has, not what the trust store knows. */

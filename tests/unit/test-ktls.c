@@ -174,6 +174,35 @@ START_TEST(test_keys_are_forgotten)
 }
 END_TEST
 
+/* With TLS 1.2 the keys of a resumed connection follow from the first one's secret, which a relay
+ * has for as long as it lives. */
+START_TEST(test_keys_are_not_a_relays)
+{
+    struct tls_origin_script script = ktls_script((enum tls_kernel_cipher)_i, 0);
+    struct ktls_run run;
+    int relay, session;
+
+    ktls_run_begin(&run, &script, HANDOFF_RELAY);
+    ktls_run_connect(&run);
+    ck_assert_uint_eq(run.result.handoff, HANDOFF_RELAY);
+    relay = run.fds[0];
+    session = run.session;
+    run.connect.handoff = HANDOFF_KTLS;
+    ktls_run_connect(&run);
+    ck_assert_uint_eq(run.result.handoff, HANDOFF_KTLS);
+    while (counter_get(&rig_counters.requests_now) > 0)
+        rig_turn();
+    check_secrets_are_gone();
+    close(session);
+    close(relay);
+    close(run.fds[0]);
+    close(run.session);
+    run.n_fds = 0;
+    run.session = rig_client_open();
+    ktls_run_end(&run);
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
     const int n = TLS_KERNEL_CIPHERS;
@@ -188,6 +217,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, test_several_at_once);
     tcase_add_loop_test(tcase, test_resumed, 0, n);
     tcase_add_loop_test(tcase, test_keys_are_forgotten, 0, n);
+    tcase_add_loop_test(tcase, test_keys_are_not_a_relays, 0, n);
 }
 
 int main(void)
