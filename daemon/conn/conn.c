@@ -183,7 +183,8 @@ enum step_result conn_fall_back(struct conn *conn, enum handoff_reason reason, i
     }
     if (!conn->is_ending) {
         conn_explain_handoff(conn, text);
-        failure_format(&conn->failure, ERROR_HANDOFF_KIND, error, "%s; accept relay too", text);
+        failure_format(&conn->failure, ERROR_HANDOFF_KIND, error, "%s; %s", text,
+                       conn->params->plan.advice);
     }
     return STEP_FAIL;
 }

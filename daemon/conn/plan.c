@@ -86,6 +86,7 @@ bool plan_make(const struct target *target, const struct route *route,
     plan.handoff = choice.kind;
     plan.reason = choice.reason;
     plan.may_relay = choice.may_relay;
+    plan.advice = choice.advice;
     if (!shape.is_unix)
         plan.source = rule->source;
     /* Before anything is asked of a proxy. A literal is only looked at. */

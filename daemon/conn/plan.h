@@ -41,6 +41,7 @@ struct plan {
     enum handoff handoff;                /* the kind to be handed over, known before the start */
     enum handoff_reason reason;          /* where it is a relay: why not a better one */
     bool may_relay;                      /* fall back to a relay where that fails */
+    const char *advice;                  /* where it may not: how it might */
     bool is_anonymous;                   /* nothing is presented that proves who we are */
     const struct source *source; /* of the rule; NULL: the system chooses, or a Unix socket */
 };

@@ -67,8 +67,18 @@ static enum handoff_reason why_not(enum handoff kind, const struct handoff_shape
     return HANDOFF_AS_WISHED;
 }
 
+/* What would let it be a relay, where it may not be one. */
+static const char *advise(const struct route *route)
+{
+    if (route->rule->handoff & HANDOFF_RELAY)
+        return "accept relay";
+    return route->accepted & HANDOFF_RELAY ? "add relay to the rule's handoff"
+                                           : "accept relay, and add it to the rule's handoff";
+}
+
 static void refuse(const struct handoff_shape *shape, enum handoff_reason reason,
-                   const struct capabilities *caps, struct failure *failure)
+                   const struct route *route, const struct capabilities *caps,
+                   struct failure *failure)
 {
     char text[HANDOFF_REASON_MAX + 1];
 
@@ -79,7 +89,7 @@ static void refuse(const struct handoff_shape *shape, enum handoff_reason reason
         return;
     }
     handoff_explain(reason, caps, "", text);
-    failure_format(failure, ERROR_HANDOFF_KIND, 0, "%s; accept relay%s", text,
+    failure_format(failure, ERROR_HANDOFF_KIND, 0, "%s; %s%s", text, advise(route),
                    reason == HANDOFF_NO_SEAL ? ", or set seal = \"off\" in the rule" : "");
 }
 
@@ -95,12 +105,13 @@ bool handoff_choose(const struct handoff_shape *shape, const struct route *route
         /* Kernel TLS needs the ULP whether the rule asks for a seal or not. */
         *ret = (struct handoff_choice){.kind = best,
                                        .may_relay = may_relay,
+                                       .advice = may_relay ? NULL : advise(route),
                                        .is_sealed =
                                            best == HANDOFF_KTLS || needs_seal(shape, route->rule)};
         return true;
     }
     if (!may_relay) {
-        refuse(shape, reason, caps, ret_failure);
+        refuse(shape, reason, route, caps, ret_failure);
         return false;
     }
     /* Who likes no kind better than a relay, for such a connection, got what he wished. */
@@ -118,7 +129,7 @@ static const char *sentence(enum handoff_reason reason)
     case HANDOFF_NOT_ACCEPTED:
         return "a plain connection goes out as tcp, which is not accepted";
     case HANDOFF_NOT_BY_RULE:
-        return "the rule's handoff leaves no better kind";
+        return "the rule's handoff has no better kind for this target";
     case HANDOFF_NO_SEAL:
         return "the socket must be sealed and this kernel cannot";
     case HANDOFF_SEAL_FAILED:
@@ -130,7 +141,7 @@ static const char *sentence(enum handoff_reason reason)
     case HANDOFF_UNIX_SOCKET:
         return "the first proxy is on a Unix socket, and the kernel does TLS over TCP only";
     case HANDOFF_UPGRADED:
-        return "the WebSocket upgrade was made inside TLS";
+        return "the WebSocket upgrade is made inside TLS";
     case HANDOFF_KTLS_OFF:
         return "kernel TLS is switched off in the daemon's configuration";
     case HANDOFF_NO_KTLS:

@@ -63,8 +63,9 @@ enum handoff_reason {
 struct handoff_choice {
     enum handoff kind;
     enum handoff_reason reason;
-    bool may_relay; /* where what was chosen turns out not to work */
-    bool is_sealed; /* the socket gets its seal as soon as it is connected */
+    bool may_relay;     /* where what was chosen turns out not to work */
+    const char *advice; /* where it may not: how it might; static */
+    bool is_sealed;     /* the socket gets its seal as soon as it is connected */
 };
 
 /* Returns true with a choice, false with a failure (HANDOFF_KIND). */

@@ -16,6 +16,8 @@
 
 #include "daemon/base/cgroup.h"
 
+#define KINDS_SIZE sizeof "tcp, ktls, relay"
+
 /* The failure's texts go to the client itself, whose own decisions are no secret to it. */
 static bool deny(struct failure *ret_failure, const struct rule *rule, const char *what)
 {
@@ -104,15 +106,37 @@ bool rule_is_direct(const struct rule *rule, const struct target *target)
     return false;
 }
 
+static void list_kinds(unsigned mask, char text[KINDS_SIZE])
+{
+    text[0] = '\0';
+    for (unsigned kind = HANDOFF_TCP; kind <= HANDOFF_RELAY; kind <<= 1) {
+        if (!(mask & kind))
+            continue;
+        if (text[0])
+            strcat(text, ", ");
+        strcat(text, handoff_name((enum handoff)kind));
+    }
+}
+
+static void refuse_kinds(const struct rule *rule, unsigned accepted, struct failure *failure)
+{
+    char theirs[KINDS_SIZE], ours[KINDS_SIZE];
+
+    list_kinds(accepted, theirs);
+    list_kinds(rule->handoff, ours);
+    failure_format(failure, ERROR_HANDOFF_KIND, 0,
+                   "the client accepts only %s, and rule '%s' allows only %s", theirs, rule->name,
+                   ours);
+    failure->rule = rule;
+}
+
 static bool give_route(const struct config *config, const struct rule *rule, unsigned accepted,
                        bool is_reported, struct route *ret_route, struct failure *ret_failure)
 {
     unsigned handoff = accepted & rule->handoff;
 
     if (handoff == 0) {
-        failure_format(ret_failure, ERROR_HANDOFF_KIND, 0,
-                       "the client accepts no kind of hand-over that rule '%s' allows", rule->name);
-        ret_failure->rule = rule;
+        refuse_kinds(rule, accepted, ret_failure);
         return false;
     }
     *ret_route = (struct route){.rule = rule,

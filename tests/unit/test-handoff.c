@@ -84,7 +84,7 @@ static const struct row {
 START_TEST(test_choice)
 {
     const struct row *row = &rows[_i];
-    const struct rule rule = {.seal = row->seal};
+    const struct rule rule = {.seal = row->seal, .handoff = row->by_rule};
     const struct route route = {.rule = &rule,
                                 .accepted = row->accepted,
                                 .handoff = row->accepted & row->by_rule,
@@ -104,6 +104,32 @@ START_TEST(test_choice)
     ck_assert_int_eq(choice.is_sealed, row->is_sealed);
     ck_assert_uint_eq(choice.kind & handoff_possible(row->shape), choice.kind);
     ck_assert_uint_eq(choice.kind & route.handoff, choice.kind);
+}
+END_TEST
+
+/* Whose fault it is that it cannot be a relay instead. */
+START_TEST(test_advice)
+{
+    static const struct {
+        unsigned accepted, by_rule;
+        const char *advice;
+    } who[] = {
+        {KTLS, ALL, "accept relay"},
+        {ALL, KTLS, "add relay to the rule's handoff"},
+        {KTLS, KTLS, "accept relay, and add it to the rule's handoff"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(who); i++) {
+        const struct rule rule = {.seal = SEAL_REQUIRED, .handoff = who[i].by_rule};
+        const struct route route = {.rule = &rule, .accepted = who[i].accepted, .handoff = KTLS};
+        struct handoff_choice choice;
+        struct failure failure;
+
+        ck_assert(!handoff_choose(&tls, &route, &half, &choice, &failure));
+        ck_assert_str_eq(strstr(failure.detail, "; ") + 2, who[i].advice);
+        ck_assert(handoff_choose(&tls, &route, &whole, &choice, &failure));
+        ck_assert_str_eq(choice.advice, who[i].advice);
+    }
 }
 END_TEST
 
@@ -128,6 +154,7 @@ int main(void)
     TCase *tcase = tcase_create("handoff");
 
     tcase_add_loop_test(tcase, test_choice, 0, ARRAY_SIZE(rows));
+    tcase_add_test(tcase, test_advice);
     tcase_add_test(tcase, test_reasons_are_sentences);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);

@@ -297,6 +297,20 @@ START_TEST(test_detail)
 }
 END_TEST
 
+/* Both sides are told: the client cannot see the rule, nor the administrator the request. */
+START_TEST(test_kinds_in_detail)
+{
+    struct identity identity = {.uid = 1001, .gid = 1};
+    struct target target = target_of("https://other.example");
+    struct failure failure;
+    struct route route;
+
+    ck_assert(!policy_decide(config, &identity, &target, NULL, HANDOFF_RELAY, &route, &failure));
+    ck_assert_str_eq(failure.detail,
+                     "the client accepts only relay, and rule 'second' allows only tcp, ktls");
+}
+END_TEST
+
 START_TEST(test_report)
 {
     struct identity identity = {.uid = reports[_i].uid, .gid = 1, .listener = reports[_i].listener};
@@ -378,6 +392,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_report, 0, ARRAY_SIZE(reports));
     tcase_add_test(tcase, test_cgroup);
     tcase_add_test(tcase, test_detail);
+    tcase_add_test(tcase, test_kinds_in_detail);
     tcase_add_test(tcase, test_empty);
     tcase_add_test(tcase, test_user);
     suite_add_tcase(suite, tcase);
