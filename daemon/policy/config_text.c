@@ -144,8 +144,11 @@ static int refuse_key(struct scanner *s, enum section_kind section, const struct
         return refuse_token(s, "write '=' after '%.*s'", scanner_shown(token->n), token->text);
     where = find_elsewhere(token);
     if (where)
-        return config_refuse(s->error, &here, "'%.*s' stands %s, not here", scanner_shown(token->n),
-                             token->text, where);
+        return config_refuse(s->error, &here, "'%.*s' stands %s, not here%s",
+                             scanner_shown(token->n), token->text, where,
+                             is_equal(token->text, token->n, "ktls")
+                                 ? "; for one rule leave it out of its 'handoff'"
+                                 : "");
     return config_refuse(s->error, &here, "unknown key '%.*s'; see fdiald.conf(5)",
                          scanner_shown(token->n), token->text);
 }

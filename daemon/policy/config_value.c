@@ -115,8 +115,14 @@ int config_parse_mask(const struct value_list *list, enum config_key key,
 
     for (size_t i = 0; i < list->n; i++) {
         unsigned bit = 0;
-        int r = config_parse_word(&list->values[i], key, words, n_words, known, &bit, error);
+        const struct value *value = &list->values[i];
+        int r;
 
+        if (strchr(value->text, ','))
+            return config_refuse(error, &value->place,
+                                 "'%.60s' is one word; write a list as { \"%.*s\", ... }",
+                                 value->text, (int)strcspn(value->text, ","), value->text);
+        r = config_parse_word(value, key, words, n_words, known, &bit, error);
         if (r < 0)
             return r;
         mask |= bit;

@@ -256,10 +256,11 @@ static int check_handoff(const struct section *section, const struct config *con
                              "'ktls = false' switches off; add relay");
     if (mask)
         return 0;
-    return config_refuse(error, &config_find_value(section, KEY_HANDOFF)->place,
-                         "nothing that this rule allows can be handed over so: plain connections "
-                         "are as tcp or relay, TLS as ktls or relay; TLS inside TLS, TLS to a "
-                         "proxy, and WebSocket over TLS as relay");
+    return config_refuse(
+        error, &config_find_value(section, KEY_HANDOFF)->place,
+        "nothing that this rule allows can be handed over so; add relay: tcp is for "
+        "connections without TLS, ktls for TLS, but not for WebSocket or "
+        "through a proxy on a Unix socket, and neither goes through a proxy with TLS");
 }
 
 int config_build_via(const struct section *section, const struct config *config, struct rule *rule,

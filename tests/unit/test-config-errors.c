@@ -82,6 +82,8 @@ static const struct {
     {"worker = 3", "1: unknown key 'worker'; see fdiald.conf(5)"},
     {"client = \"uid:1\"", "1: 'client' stands in a section rule \"name\" { ... }, not here"},
     {RULE("workers = 3"), "4: 'workers' stands outside of sections, not here"},
+    {RULE("ktls = false"),
+     "4: 'ktls' stands outside of sections, not here; for one rule leave it out of its 'handoff'"},
     {RULE("ca-file = \"/x\""), "4: 'ca-file' stands in a section tls \"name\" { ... }, not here"},
     {"tls \"a\" {\n allow = \"tcp://h:1\"\n}",
      "2: 'allow' stands in a section rule \"name\" { ... }, not here"},
@@ -271,6 +273,8 @@ static const struct {
     {RULE("addresses = {}"),
      "4: the list of 'addresses' is empty; write a value, or remove the key"},
     {RULE("handoff = \"udp\""), "4: 'handoff' takes tcp, ktls and relay; 'udp' is unknown"},
+    {RULE("handoff = \"ktls,relay\""),
+     "4: 'ktls,relay' is one word; write a list as { \"ktls\", ... }"},
     {RULE("seal = \"no\""), "4: 'seal' takes required or off; 'no' is unknown"},
     {RULE("source = \"\""), "4: 'source' takes an address of this host, like 192.0.2.7 or "
                             "2001:db8::7, or an interface, like eth0; '' is neither"},

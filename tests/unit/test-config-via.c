@@ -170,8 +170,9 @@ END_TEST
     PROXIES "rule \"a\" {\n client = \"uid:1\"\n allow = " allow "\n" body "\n}\n"
 #define RULE(body) RULE_OF("\"tcp://h:1\"", body)
 #define HANDOFF                                                                                    \
-    "12: nothing that this rule allows can be handed over so: plain connections are as tcp or "    \
-    "relay, TLS as ktls or relay; TLS inside TLS, TLS to a proxy, and WebSocket over TLS as relay"
+    "12: nothing that this rule allows can be handed over so; add relay: tcp is for connections "  \
+    "without TLS, ktls for TLS, but not for WebSocket or through a proxy on a Unix socket, and "   \
+    "neither goes through a proxy with TLS"
 
 static const struct {
     const char *text;
