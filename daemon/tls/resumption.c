@@ -10,6 +10,7 @@
  * TLS 1.2 the session is there at the end of the handshake, and comes back after each use. Kept are
  * copies: the original is still written to by its own connection. */
 #include <errno.h>
+#include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <string.h>
 
@@ -19,10 +20,13 @@
 /* The caller's key, a byte for the kind of peer, its name, and the protocols. */
 #define PIECES_MAX (3 + MESSAGE_ALPN_MAX)
 
-/* Memory of a session besides its ticket and its certificates, and how much larger these are when
- * parsed. Measured with OpenSSL 3.0; the bounds need no more than the right order. */
+/* Memory of a session besides its ticket and its certificates. Parsed, these take memory for each
+ * value in them, however short: a server can send names of three bytes that take a hundred.
+ * Measured with OpenSSL 3.0; the bounds need no more than the right order. */
 #define SESSION_BYTES 1280
-#define PARSED_FACTOR 6
+#define VALUE_BYTES   96
+#define ENCODED_TWICE 2  /* it keeps the encoding too */
+#define DEPTH_MAX     12 /* of a value in an extension of a certificate */
 
 struct pieces {
     struct text texts[2 * PIECES_MAX]; /* each behind its length: no two lists give one key */
@@ -105,6 +109,42 @@ static int64_t measure_trust(const struct tls_session *s)
     return least_s;
 }
 
+/* Values within values, and in the strings that extensions are. */
+static size_t count_values(const uint8_t *data, size_t n, unsigned depth)
+{
+    const uint8_t *end = data + n;
+    size_t count = 0;
+
+    while (data < end) {
+        int tag, class, r;
+        long length;
+
+        r = ASN1_get_object(&data, &length, &tag, &class, end - data);
+        if (r & ~V_ASN1_CONSTRUCTED)
+            break; /* no DER */
+        count++;
+        if (depth > 1 && (r == V_ASN1_CONSTRUCTED || tag == V_ASN1_OCTET_STRING))
+            count += count_values(data, (size_t)length, depth - 1);
+        data += length;
+    }
+    return count;
+}
+
+static size_t measure_certificate(const X509 *cert)
+{
+    uint8_t *der = NULL;
+    int n = i2d_X509(cert, &der);
+    size_t n_values;
+
+    if (n <= 0)
+        return TLS_TICKETS_KEY_BYTES_MAX; /* too much, then */
+    ERR_set_mark();                       /* we are within a call of OpenSSL's */
+    n_values = count_values(der, (size_t)n, DEPTH_MAX);
+    ERR_pop_to_mark();
+    OPENSSL_free(der);
+    return (size_t)n * ENCODED_TWICE + n_values * VALUE_BYTES;
+}
+
 static size_t measure_memory(const SSL_SESSION *session, const STACK_OF(X509) * chain)
 {
     const unsigned char *ticket;
@@ -113,7 +153,7 @@ static size_t measure_memory(const SSL_SESSION *session, const STACK_OF(X509) * 
     SSL_SESSION_get0_ticket(session, &ticket, &n);
     n += SESSION_BYTES;
     for (int i = 0; i < sk_X509_num(chain); i++)
-        n += (size_t)i2d_X509(sk_X509_value(chain, i), NULL) * PARSED_FACTOR;
+        n += measure_certificate(sk_X509_value(chain, i));
     return n;
 }
 

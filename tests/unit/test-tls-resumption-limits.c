@@ -2,6 +2,8 @@
  * send too much. */
 #include <check.h>
 #include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -321,6 +323,54 @@ START_TEST(a_large_ticket)
 }
 END_TEST
 
+/* A server's certificates may be such that they are far larger in memory than on the wire. */
+static const struct certs_pair *certificate_of_many(const char *what)
+{
+    static char names[20000];
+    struct certs_spec spec = {.common_name = "many", .names = names};
+    size_t n = (size_t)snprintf(names, sizeof names, "DNS:localhost");
+
+    while (n < sizeof names - 64)
+        n += (size_t)snprintf(names + n, sizeof names - n, ",%s", what);
+    return certs_new(&spec, resume_root);
+}
+
+/* Each of another key, and from a handshake of its own. */
+static void fill(char first, char last)
+{
+    for (char key = first; key <= last; key++) {
+        resume_options.params.session_key = (struct text){&key, 1};
+        ck_assert(!resume_run());
+    }
+}
+
+/* With sanitizers, and under valgrind, the C library knows nothing of what is used. */
+START_TEST(what_is_kept_is_counted)
+{
+    static const char *const names[] = {"DNS:a", "IP:1.2.3.4", "DNS:localhost.localdomain"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct certs_case server = {.name = "many", .error = "OK", .n_chain = 1};
+        size_t before, counted, used;
+
+        resume_begin(resume_versions[_i]);
+        SSL_CTX_set_session_cache_mode(resume_server, SSL_SESS_CACHE_OFF);
+        server.chain[0] = certificate_of_many(names[i]);
+        resume_options.server = &server;
+        fill('a', 'a');
+        before = mallinfo2().uordblks;
+        counted = resume_context->tickets.bytes;
+        fill('b', 'k');
+        counted = resume_context->tickets.bytes - counted;
+        used = mallinfo2().uordblks - before;
+        ck_assert_msg(used <= counted + counted / 2, "%s: %zu bytes, counted as %zu", names[i],
+                      used, counted);
+        certs_free((struct certs_pair *)server.chain[0]);
+        resume_end();
+    }
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
     tcase_add_test(tcase, where_nothing_is_kept);
@@ -338,6 +388,7 @@ static void add_tests(TCase *tcase)
     tcase_add_test(tcase, connections_of_the_kernel);
     tcase_add_test(tcase, a_flood_of_tickets);
     tcase_add_loop_test(tcase, a_large_ticket, 0, 2);
+    tcase_add_loop_test(tcase, what_is_kept_is_counted, 0, 2);
 }
 
 int main(void)
