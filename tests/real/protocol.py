@@ -104,7 +104,9 @@ class Protocol(fdialtest.Case):
         self.assertEqual(message.values["peer"], ("127.0.0.1", origin.port))
         self.assertTrue(os.get_blocking(message.fds[0]))
         self.echo(message.fds[0])
-        if message.values["hand-over"] == protocol_client.RELAY:
+        is_relay = message.values["hand-over"] == protocol_client.RELAY
+        self.assertEqual("hand-over reason" in message.values, is_relay)
+        if is_relay:
             self.assertEqual(session.ended(7), {"end": "clean", "index": 0, "bytes sent": 4,
                                                 "bytes received": 4})
 
@@ -146,6 +148,11 @@ class Protocol(fdialtest.Case):
         self.assertEqual(values["local"].host, "127.0.0.1")
         self.echo(message.fds[0])
         self.assertEqual(session.ended(0)["end"], "clean")
+        self.assertFalse({"tls resumed", "hand-over reason"} & set(values))
+        session.connect(f"https://localhost:{origin.port}", 1)
+        message = session.result(1)
+        self.assertEqual(message.values["tls resumed"], 1)
+        self.echo(message.fds[0])
 
     def test_ended_truncated(self):
         handle = lambda conn: conn.recv(4)  # noqa: E731
