@@ -18,8 +18,8 @@
 
 #define TLS_TICKETS_MAX           4096 /* sessions in a cache */
 #define TLS_TICKETS_BYTES_MAX     (16 * 1024 * 1024)
-#define TLS_TICKETS_KEY_MAX       64 /* sessions of a key */
-#define TLS_TICKETS_KEY_BYTES_MAX (2 * 1024 * 1024)
+#define TLS_TICKETS_KEY_MAX       16 /* sessions of a key */
+#define TLS_TICKETS_KEY_BYTES_MAX (512 * 1024)
 #define TLS_TICKETS_BUCKETS       256
 #define TLS_TICKETS_KEY_SIZE      32 /* a SHA-256 of what the key is made of */
 
