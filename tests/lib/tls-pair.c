@@ -14,6 +14,7 @@
 
 struct certs_matrix *pair_matrix;
 struct tls_context *pair_context;
+static unsigned kernel_ciphers; /* of all sessions that have none of their own */
 
 static void set_up(void)
 {
@@ -30,15 +31,43 @@ static void tear_down(void)
     pair_matrix = certs_matrix_free(pair_matrix);
 }
 
+static void set_up_kernel(void)
+{
+    kernel_ciphers = (1U << TLS_KERNEL_CIPHERS) - 1;
+    set_up();
+}
+
+static void tear_down_kernel(void)
+{
+    tear_down();
+    kernel_ciphers = 0;
+}
+
+static void add_case(Suite *suite, const char *name, void (*set)(void), void (*tear)(void),
+                     void (*add_tests)(TCase *tcase))
+{
+    TCase *tcase = tcase_create(name);
+
+    tcase_set_timeout(tcase, 300);
+    tcase_add_unchecked_fixture(tcase, set, tear);
+    add_tests(tcase);
+    suite_add_tcase(suite, tcase);
+}
+
 int pair_run_suite(const char *name, void (*add_tests)(TCase *tcase))
 {
     Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create("all");
 
-    tcase_set_timeout(tcase, 300);
-    tcase_add_unchecked_fixture(tcase, set_up, tear_down);
-    add_tests(tcase);
-    suite_add_tcase(suite, tcase);
+    add_case(suite, "all", set_up, tear_down, add_tests);
+    return suite_run_sharing(suite);
+}
+
+int pair_run_suite_twice(const char *name, void (*add_tests)(TCase *tcase))
+{
+    Suite *suite = suite_create(name);
+
+    add_case(suite, "ours", set_up, tear_down, add_tests);
+    add_case(suite, "the kernel's", set_up_kernel, tear_down_kernel, add_tests);
     return suite_run_sharing(suite);
 }
 
@@ -156,6 +185,8 @@ void pair_init(struct pair *p, const struct pair_options *options)
                        .progress = TLS_WANT_INPUT};
     if (!params.name && !params.address)
         params.name = "localhost";
+    if (params.kernel_ciphers == 0)
+        params.kernel_ciphers = kernel_ciphers;
     spoil_errors();
     ck_assert_int_eq(tls_session_new(&p->client, options->context, &params), 0);
     check_errors();

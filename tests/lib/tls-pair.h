@@ -16,6 +16,9 @@ extern struct tls_context *pair_context;
 
 /* Runs one test case with these two set up. Returns the exit status. */
 int pair_run_suite(const char *name, void (*add_tests)(TCase *tcase));
+/* And a second time with sessions that may become the kernel's, which have a context of their own:
+ * for what decides whom they trust, and what they offer. */
+int pair_run_suite_twice(const char *name, void (*add_tests)(TCase *tcase));
 
 /* A context of ours that trusts these certificates only (through a file, written and removed). */
 struct tls_context *pair_context_new(const struct certs_pair *const *anchors, size_t n,

@@ -445,5 +445,5 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-    return pair_run_suite("tls-client", add_tests);
+    return pair_run_suite_twice("tls-client", add_tests);
 }

@@ -324,5 +324,5 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-    return pair_run_suite("tls-context", add_tests);
+    return pair_run_suite_twice("tls-context", add_tests);
 }

@@ -183,5 +183,5 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-    return pair_run_suite("tls-crl", add_tests);
+    return pair_run_suite_twice("tls-crl", add_tests);
 }

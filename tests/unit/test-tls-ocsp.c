@@ -242,5 +242,5 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-    return pair_run_suite("tls-ocsp", add_tests);
+    return pair_run_suite_twice("tls-ocsp", add_tests);
 }

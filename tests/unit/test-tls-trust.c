@@ -195,5 +195,5 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-    return pair_run_suite("tls-trust", add_tests);
+    return pair_run_suite_twice("tls-trust", add_tests);
 }

@@ -289,5 +289,5 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-    return pair_run_suite("tls-verify", add_tests);
+    return pair_run_suite_twice("tls-verify", add_tests);
 }
