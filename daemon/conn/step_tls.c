@@ -169,8 +169,8 @@ static void fail_session(struct conn *conn, int error)
         break;
     case EOPNOTSUPP:
         failure_format(&conn->failure, ERROR_HANDOFF_KIND, 0,
-                       "this kernel's TLS can do none of the ciphers that the rule allows; accept"
-                       " relay too");
+                       "this kernel's TLS can do none of the ciphers that the rule allows; %s",
+                       conn->params->plan.advice);
         break;
     default: /* errno */
         fail_io(conn, error);
