@@ -143,6 +143,28 @@ static void warn_of_absent_sockets(const struct daemon *d, const struct config *
                     first->name, first->socket ? first->socket : CONFIG_SOCKET_DEFAULT);
 }
 
+/* Unix sockets aside, their requests would be refused one by one. */
+static void warn_of_missing_relays(const struct capabilities *caps, const struct config *config)
+{
+    const struct rule *first = NULL;
+    unsigned n = 0;
+
+    for (size_t i = 0; i < config->n_rules; i++) {
+        const struct rule *rule = &config->rules[i];
+        bool is_possible = (caps->can_seal || rule->seal != SEAL_REQUIRED) &&
+                           (!caps->ktls_reason || !(rule->handoff & HANDOFF_KTLS));
+
+        if (is_possible || rule->handoff & HANDOFF_RELAY)
+            continue;
+        if (n++ == 0)
+            first = rule;
+    }
+    if (n > 0)
+        log_warning("rules whose 'handoff' lacks relay, which this kernel makes necessary: %u, "
+                    "first '%s': %s",
+                    n, first->name, caps->can_seal ? caps->ktls_reason : caps->seal_reason);
+}
+
 /* Compared with the start, not with the last reload. */
 static void tell_what_stays(const struct daemon *d, const struct config *config)
 {
@@ -208,6 +230,7 @@ static void reload(struct daemon *d)
         log_notice("configuration reloaded");
         warn_of_reporting(config);
         warn_of_absent_sockets(d, config);
+        warn_of_missing_relays(&d->shared.caps, config);
         tell_what_stays(d, config);
     }
     sd_notify(0, "READY=1");
@@ -320,6 +343,7 @@ static int run(struct daemon *d)
                    d->shared.config->n_rules);
         warn_of_reporting(d->shared.config);
         warn_of_absent_sockets(d, d->shared.config);
+        warn_of_missing_relays(&d->shared.caps, d->shared.config);
         sd_notify(0, "READY=1");
         wait_for_end(d, &signals);
         sd_notify(0, "STOPPING=1");

@@ -69,6 +69,16 @@ class Handoff(rig.Case):
         self.assertEqual(kind, rig.RELAY)
         self.assertIn("the rule's handoff", reason)
 
+    def test_rules_that_cannot_work_here(self):
+        """They are told at the start, and others are not."""
+        for kinds, is_told in ((["ktls"], True), (["ktls", "relay"], False)):
+            daemon = self.start(handoff=strings(*kinds))
+            status = rig.status(daemon)
+            if is_told and (status["ktls"] != "yes" or status["seal"] != "yes"):
+                daemon.wait_log("lacks relay, .*: 1, first '[^']+': .")
+            else:
+                self.assertNotIn("lacks relay", daemon.log())
+
     def test_what_cannot_be(self):
         """Refused before anything is connected: a WebSocket's upgrade is made inside TLS."""
         kind, reason = self.ask(self.start(), f"wss://localhost:{self.tls.port}", rig.KTLS)
