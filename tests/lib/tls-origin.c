@@ -161,15 +161,20 @@ static void go_by_script(struct connection *c)
     put_out(c);
 }
 
-/* "LABEL RANDOM SECRET", in hexadecimal digits. */
+/* In the process of a connection: which of all it is. */
+static unsigned number;
+
+/* "LABEL RANDOM SECRET", in hexadecimal digits. The last ones of a connection may come when the
+ * next has begun. */
 static void keep_secret(const SSL *ssl, const char *line)
 {
     const char *digits = strrchr(line, ' ') + 1;
     size_t n = strlen(digits) / 2;
 
     (void)ssl;
-    if (seen->n_secrets == TLS_ORIGIN_SECRETS_MAX || n > TLS_ORIGIN_SECRET_MAX)
-        return; /* several connections at once */
+    if (number != seen->n_begun || seen->n_secrets == TLS_ORIGIN_SECRETS_MAX ||
+        n > TLS_ORIGIN_SECRET_MAX)
+        return;
     for (size_t i = 0; i < n; i++) {
         const char byte[] = {digits[2 * i], digits[2 * i + 1], 0};
 
@@ -221,6 +226,7 @@ static void serve(const struct tls_origin_script *script, SSL_CTX *ctx, int fd)
     int on = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    number = ++seen->n_begun;
     seen->n_secrets = 0;
     SSL_set_accept_state(c.ssl);
     SSL_set_bio(c.ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));

@@ -29,7 +29,8 @@ struct tls_origin_script {
 struct tls_origin_seen {
     size_t n_received; /* on all connections */
     size_t n_spoiled;  /* bytes of these that are not the pattern's */
-    unsigned n_closed; /* connections ended by a close_notify */
+    unsigned n_begun;  /* connections */
+    unsigned n_closed; /* those ended by a close_notify */
     /* Of the last one: all that its key log has of secrets, masked (find-secret.h). */
     uint8_t secrets[TLS_ORIGIN_SECRETS_MAX][TLS_ORIGIN_SECRET_MAX];
     size_t secret_sizes[TLS_ORIGIN_SECRETS_MAX];

@@ -115,6 +115,20 @@ START_TEST(test_several_at_once)
 }
 END_TEST
 
+/* ---- what stays behind ---- */
+
+/* The secrets that the keys are made of. */
+static void check_secrets_are_gone(void)
+{
+    const struct tls_origin_seen *seen = tls_origin_seen();
+    char place[SECRET_PLACE_MAX];
+
+    ck_assert_uint_gt(seen->n_secrets, 0);
+    for (unsigned i = 0; i < seen->n_secrets; i++)
+        ck_assert_msg(!secret_is_in_memory(seen->secrets[i], seen->secret_sizes[i], place),
+                      "secret %u in %s", i, place);
+}
+
 /* A relay before it gets the tickets. */
 START_TEST(test_resumed)
 {
@@ -132,25 +146,14 @@ START_TEST(test_resumed)
     ktls_run_connect(&run);
     ck_assert_uint_eq(run.result.handoff, HANDOFF_KTLS);
     ck_assert(run.result.is_resumed);
+    while (counter_get(&rig_counters.requests_now) > 0)
+        rig_turn();
+    check_secrets_are_gone();
     ktls_use_socket(&script, run.fds[0]);
     ktls_check_origin(&script, 2);
     ktls_run_end(&run);
 }
 END_TEST
-
-/* ---- what stays behind ---- */
-
-/* The secrets that the keys are made of. */
-static void check_secrets_are_gone(void)
-{
-    const struct tls_origin_seen *seen = tls_origin_seen();
-    char place[SECRET_PLACE_MAX];
-
-    ck_assert_uint_gt(seen->n_secrets, 0);
-    for (unsigned i = 0; i < seen->n_secrets; i++)
-        ck_assert_msg(!secret_is_in_memory(seen->secrets[i], seen->secret_sizes[i], place),
-                      "secret %u in %s", i, place);
-}
 
 START_TEST(test_keys_are_forgotten)
 {
