@@ -60,8 +60,7 @@ static bool make_key(const struct tls_params *params, uint8_t ret[TLS_TICKETS_KE
 }
 
 /* With TLS 1.2 the cipher stays that of the first handshake, and a server may end the handshake
- * when it is not among those offered. So does the secret that the keys follow from, and relays may
- * have it still: it is not what the keys of a connection that is to be the kernel's are made of. */
+ * when it is not among those offered. */
 static bool can_be_offered(const struct tls_session *s, const SSL_SESSION *session)
 {
     const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
@@ -70,8 +69,6 @@ static bool can_be_offered(const struct tls_session *s, const SSL_SESSION *sessi
 
     if (SSL_SESSION_get_protocol_version(session) != TLS1_2_VERSION)
         return true;
-    if (s->export)
-        return false;
     for (int i = 0; !is_offered && i < sk_SSL_CIPHER_num(ciphers); i++)
         is_offered = sk_SSL_CIPHER_value(ciphers, i) == cipher;
     return is_offered;
@@ -86,7 +83,10 @@ void tls_resumption_prepare(struct tls_session *s, const struct tls_params *para
         return;
     s->is_resumable = true;
     SSL_clear_options(s->ssl, SSL_OP_NO_TICKET);
-    session = tls_tickets_take(&s->context->tickets, s->ticket_key, now_s, &s->trusted_until_s);
+    /* With TLS 1.2 the secret that the keys follow from stays, too, and relays may have it still:
+     * it is not what the keys of a connection that is to be the kernel's are made of. */
+    session = tls_tickets_take(&s->context->tickets, s->ticket_key, s->export ? TLS1_3_VERSION : 0,
+                               now_s, &s->trusted_until_s);
     if (session && can_be_offered(s, session))
         s->is_offering = SSL_set_session(s->ssl, session) == 1;
     SSL_SESSION_free(session);

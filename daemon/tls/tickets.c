@@ -213,12 +213,14 @@ void tls_tickets_add_consume(struct tls_tickets *tickets, const uint8_t key[TLS_
 }
 
 /* The newest that has not expired goes to `ret`; newer ones that have, to the garbage. */
-static void take(struct tls_tickets *tickets, struct key *key, int64_t now_s, struct list *ret,
-                 struct list *garbage)
+static void take(struct tls_tickets *tickets, struct key *key, int min_version, int64_t now_s,
+                 struct list *ret, struct list *garbage)
 {
     while (key->n > 0 && list_is_empty(ret)) {
         struct ticket *newest = container_of(key->tickets.prev, struct ticket, node);
 
+        if (SSL_SESSION_get_protocol_version(newest->session) < min_version)
+            break;
         take_out(tickets, key, newest, newest->until_s > now_s ? ret : garbage);
     }
     mark_used(tickets, key);
@@ -226,7 +228,7 @@ static void take(struct tls_tickets *tickets, struct key *key, int64_t now_s, st
 }
 
 SSL_SESSION *tls_tickets_take(struct tls_tickets *tickets, const uint8_t key[TLS_TICKETS_KEY_SIZE],
-                              int64_t now_s, int64_t *ret_until_s)
+                              int min_version, int64_t now_s, int64_t *ret_until_s)
 {
     struct list taken, garbage;
     SSL_SESSION *session = NULL;
@@ -237,7 +239,7 @@ SSL_SESSION *tls_tickets_take(struct tls_tickets *tickets, const uint8_t key[TLS
     pthread_mutex_lock(&tickets->mutex);
     found = find(tickets, key);
     if (found)
-        take(tickets, found, now_s, &taken, &garbage);
+        take(tickets, found, min_version, now_s, &taken, &garbage);
     pthread_mutex_unlock(&tickets->mutex);
     if (!list_is_empty(&taken)) {
         struct ticket *ticket = container_of(list_pop(&taken), struct ticket, node);

@@ -40,9 +40,10 @@ void tls_tickets_close(struct tls_tickets *tickets);
 /* Takes the session; size: what it takes of memory, about. Times are tls_tickets_now_s(). */
 void tls_tickets_add_consume(struct tls_tickets *tickets, const uint8_t key[TLS_TICKETS_KEY_SIZE],
                              SSL_SESSION *session, size_t size, int64_t until_s, int64_t now_s);
-/* The newest of the key that has not expired, the caller's from then on; NULL: none. */
+/* The newest of the key that has not expired, the caller's from then on; NULL: none, or it is of an
+ * older version of TLS than min_version and stays. */
 SSL_SESSION *tls_tickets_take(struct tls_tickets *tickets, const uint8_t key[TLS_TICKETS_KEY_SIZE],
-                              int64_t now_s, int64_t *ret_until_s);
+                              int min_version, int64_t now_s, int64_t *ret_until_s);
 /* All of the key. */
 void tls_tickets_forget(struct tls_tickets *tickets, const uint8_t key[TLS_TICKETS_KEY_SIZE]);
 

@@ -100,7 +100,7 @@ START_TEST(not_longer_than_the_certificate)
     ck_assert_int_le(least_s, 1000);
     ck_assert(resume_is_resumed(&p));
     pair_read(&p, buf, 1);
-    SSL_SESSION_free(tls_tickets_take(&resume_context->tickets, p.client->ticket_key,
+    SSL_SESSION_free(tls_tickets_take(&resume_context->tickets, p.client->ticket_key, 0,
                                       tls_tickets_now_s(), &until_s));
     ck_assert_int_gt(until_s, 0);
     ck_assert_int_le(until_s, p.client->trusted_until_s);
@@ -125,7 +125,7 @@ START_TEST(an_hour_after_the_full_handshake)
     now_s = tls_tickets_now_s();
     ck_assert_int_le(p.client->trusted_until_s, now_s + TLS_RESUMPTION_AGE_MAX_S);
     ck_assert_int_gt(p.client->trusted_until_s, now_s + TLS_RESUMPTION_AGE_MAX_S - 60);
-    session = tls_tickets_take(&resume_context->tickets, p.client->ticket_key, now_s, &until_s);
+    session = tls_tickets_take(&resume_context->tickets, p.client->ticket_key, 0, now_s, &until_s);
     ck_assert_int_le(until_s, p.client->trusted_until_s);
     tls_tickets_forget(&resume_context->tickets, p.client->ticket_key);
     tls_tickets_add_consume(&resume_context->tickets, p.client->ticket_key, session, 1, now_s + 500,
@@ -137,7 +137,7 @@ START_TEST(an_hour_after_the_full_handshake)
     pair_read(&p, buf, 1);
     ck_assert_int_eq(p.client->trusted_until_s, now_s + 500);
     SSL_SESSION_free(
-        tls_tickets_take(&resume_context->tickets, p.client->ticket_key, now_s, &until_s));
+        tls_tickets_take(&resume_context->tickets, p.client->ticket_key, 0, now_s, &until_s));
     ck_assert_int_eq(until_s, now_s + 500);
     pair_deinit(&p);
     resume_end();
@@ -156,7 +156,7 @@ START_TEST(not_longer_than_the_ticket)
     pair_read(&p, buf, 1);
     now_s = tls_tickets_now_s();
     SSL_SESSION_free(
-        tls_tickets_take(&resume_context->tickets, p.client->ticket_key, now_s, &until_s));
+        tls_tickets_take(&resume_context->tickets, p.client->ticket_key, 0, now_s, &until_s));
     ck_assert_int_gt(until_s, 0);
     ck_assert_int_le(until_s, now_s + 100);
     pair_deinit(&p);
@@ -278,8 +278,7 @@ START_TEST(connections_of_the_kernel)
     resume_options.params.kernel_ciphers = 1U << TLS_KERNEL_12_AES_128_GCM;
     ck_assert(!resume_run());
     resume_options.params.kernel_ciphers = 0;
-    ck_assert(!resume_run());
-    ck_assert(resume_run());
+    ck_assert(resume_run()); /* what relays have got is still theirs */
     resume_end();
 }
 END_TEST
