@@ -66,10 +66,12 @@ void ktls_probe(struct capabilities *caps)
 {
     caps->kernel_tx = caps->kernel_rx = 0;
     caps->ktls_reason = NULL;
+    if (!has_ulp()) {
+        caps->ktls_reason = SEAL_ULP_MISSING;
+        return;
+    }
     for (enum tls_kernel_cipher cipher = 0; cipher < TLS_KERNEL_CIPHERS; cipher++)
         probe(cipher, caps);
-    if (capabilities_ciphers(caps) != 0)
-        return;
-    caps->ktls_reason =
-        has_ulp() ? "the kernel takes no cipher for both directions" : SEAL_ULP_MISSING;
+    if (capabilities_ciphers(caps) == 0)
+        caps->ktls_reason = "the kernel takes no cipher for both directions";
 }

@@ -9,6 +9,15 @@
 
 #include "proto/cleanup.h"
 
+/* They end at once, or each start would leave ports behind that nobody can bind for a minute. What
+ * is accepted has it from its listener. */
+static int end_without_trace(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1};
+
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 int seal_make_pair(int *ret_client, int *ret_server)
 {
     CLEANUP(fd_closep) int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -17,7 +26,8 @@ int seal_make_pair(int *ret_client, int *ret_server)
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof sa;
 
-    if (listener < 0 || client < 0 || bind(listener, (struct sockaddr *)&sa, sizeof sa) < 0 ||
+    if (listener < 0 || client < 0 || end_without_trace(listener) < 0 ||
+        end_without_trace(client) < 0 || bind(listener, (struct sockaddr *)&sa, sizeof sa) < 0 ||
         listen(listener, 1) < 0 || getsockname(listener, (struct sockaddr *)&sa, &n) < 0 ||
         connect(client, (struct sockaddr *)&sa, sizeof sa) < 0)
         return -errno;

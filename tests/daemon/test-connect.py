@@ -2,6 +2,7 @@
 losers, families, socket options, and Unix sockets."""
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
@@ -32,17 +33,25 @@ class Hole:
             listener.listen(0)
             self.port = listener.getsockname()[1]
             self.listeners.append(listener)
-            for _ in range(4):
-                s = socket.socket(family)
-                s.setblocking(False)
-                s.connect_ex((address, self.port))
-                self._fill.append(s)
-        self._own = {s.getsockname()[1] for s in self._fill}
+        while not self._is_black():
+            pass
+        self.ports = {s.getsockname()[1] for s in self._fill}
+        self._own = {connection for family in (socket.AF_INET, socket.AF_INET6)
+                     for connection in rig.tcp_states(self.port, family)}
+
+    def _is_black(self):
+        """As BlackHole's: connects once more to each."""
+        last = [socket.socket(listener.family) for listener in self.listeners]
+        self._fill += last
+        for s, listener in zip(last, self.listeners):
+            s.setblocking(False)
+            s.connect_ex(listener.getsockname()[:2])
+        return not select.select([], last, [], 0.2)[1]
 
     def attempts(self, family=socket.AF_INET):
         """Addresses (in hex) to which somebody else is connecting now."""
-        return {address for (address, local), state in rig.tcp_states(self.port, family).items()
-                if state == rig.SYN_SENT and int(local, 16) not in self._own}
+        return {connection[0] for connection, state in rig.tcp_states(self.port, family).items()
+                if state == rig.SYN_SENT and connection not in self._own}
 
     def stop(self):
         for s in [*self._fill, *self.listeners]:
@@ -150,7 +159,7 @@ class Connect(rig.Case):
                 fdialtest.wait_until(lambda: not hole.attempts(), what="the loser's end")
                 self.state.check(spare_fds=5)
                 for s, peer in peers:
-                    if peer != mine and peer[1] not in hole._own:
+                    if peer != mine and peer[1] not in hole.ports:
                         s.settimeout(rig.WAIT_S)
                         self.assertEqual(s.recv(1), b"")  # the loser is at its end
         finally:

@@ -121,7 +121,7 @@ START_TEST(test_split_into_bytes)
         fake_fd.is_blocking = v & 1;
         fake_fd.is_old = v & 2;
         for (size_t i = 0; i < sizeof TICKET - 1; i++)
-            fake_fd_add_record(HANDSHAKE, TICKET + i, 1);
+            fake_fd_add_record(HANDSHAKE, &(TICKET)[i], 1);
         add_gap(v / 4 % GAP_KINDS);
         fake_fd_add_record(DATA, "b", 1);
         fake_fd_add_record(ALERT, CLOSE, 2);
@@ -168,7 +168,7 @@ START_TEST(test_drip)
 
     fake_fd_reset(TLS_1_3);
     for (size_t i = 0; i < sizeof TICKET - 1; i++) {
-        fake_fd_add_record(HANDSHAKE, TICKET + i, 1);
+        fake_fd_add_record(HANDSHAKE, &(TICKET)[i], 1);
         fake_fd_add((struct fake_event){.kind = FAKE_SIGNAL});
         fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 700});
     }
@@ -205,7 +205,7 @@ START_TEST(test_signal_in_a_message)
         fake_fd_add_record(HANDSHAKE, TICKET, 3);
         fake_fd_add((struct fake_event){.kind = FAKE_SIGNAL});
         fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
-        fake_fd_add_record(HANDSHAKE, TICKET + 3, sizeof TICKET - 1 - 3);
+        fake_fd_add_record(HANDSHAKE, &(TICKET)[3], sizeof TICKET - 1 - 3);
         if (!has_data)
             fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
         fake_fd_add_record(DATA, "x", 1);
@@ -225,7 +225,7 @@ START_TEST(test_blocking_waits)
     fake_fd.is_blocking = true;
     fake_fd_add_record(HANDSHAKE, TICKET, 3);
     fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
-    fake_fd_add_record(HANDSHAKE, TICKET + 3, sizeof TICKET - 1 - 3);
+    fake_fd_add_record(HANDSHAKE, &(TICKET)[3], sizeof TICKET - 1 - 3);
     fake_fd_add_record(DATA, "x", 1);
     ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 1);
     ck_assert_int_eq(c, 'x');
@@ -243,7 +243,7 @@ START_TEST(test_blocking_is_interrupted)
     fake_fd_add_record(HANDSHAKE, TICKET, 3);
     fake_fd_add((struct fake_event){.kind = FAKE_SIGNAL});
     fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
-    fake_fd_add_record(HANDSHAKE, TICKET + 3, 1);
+    fake_fd_add_record(HANDSHAKE, &(TICKET)[3], 1);
     fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
     ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EPROTO);
     ck_assert_int_le(fake_fd.skew_ms, WAIT_MS);

@@ -1,6 +1,7 @@
 # `make check-valgrind`: the test programs, and the daemon with a few requests, under memcheck. The fuzz
-# targets are the sanitizers' job, and so are test-holder, as valgrind 3.19 knows no pidfd_open(2), and
-# test-gss, whose processes end while threads of theirs are in libraries that lose memory.
+# targets are the sanitizers' job, and so are test-holder, as valgrind 3.19 knows no pidfd_open(2);
+# test-gss, whose processes end while threads of theirs are in libraries that lose memory; and
+# test-ktls…, which search all memory and run a whole daemon in time.
 VALGRIND_COMMAND = $(abs_top_builddir)/libtool --mode=execute valgrind --quiet --error-exitcode=99 \
 	--leak-check=full --errors-for-leak-kinds=definite,indirect,possible --num-callers=30 \
 	--suppressions=$(abs_top_srcdir)/tests/valgrind/valgrind.supp
@@ -17,7 +18,7 @@ check-valgrind:
 	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) all-am tests/valgrind/fdiald
 	$(AM_V_at)FDIAL_VALGRIND='$(VALGRIND_COMMAND)' FDIAL_SLOW=1 \
 		$(MAKE) $(AM_MAKEFLAGS) check TEST_SUITE_LOG=tests/valgrind/suite.log \
-		TESTS='$(filter-out %/test-holder %/test-gss,$(filter tests/unit/%,$(check_PROGRAMS))) tests/valgrind/daemon.py'
+		TESTS='$(filter-out %/test-holder %/test-gss %/test-ktls %/test-ktls-refused %/test-ktls-faults,$(filter tests/unit/%,$(check_PROGRAMS))) tests/valgrind/daemon.py'
 .PHONY: check-valgrind
 
 EXTRA_DIST += tests/lib/valgrind.h tests/valgrind/daemon.py tests/valgrind/valgrind.supp
