@@ -146,7 +146,7 @@ class Metrics(rig.Case):
                     with contextlib.suppress(OSError):
                         s.send(b"X")
                 self.assertLess(self.use(daemon), rig.WAIT_S / 2)
-            self.assertEqual(rig.status(daemon)["requests_now"], "0")
+            fdialtest.wait_until(lambda: rig.status(daemon)["requests_now"] == "0", rig.WAIT_S, "the last one's end")
         # also one that asks and does not read
         with contextlib.ExitStack() as stack:
             for _ in range(20):
