@@ -6,6 +6,11 @@
 script_tests =
 TESTS += $(check_PROGRAMS) $(script_tests)
 
+# Those of single modules, which are the programs.
+check-unit:
+	$(AM_V_at)$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(check_PROGRAMS)'
+.PHONY: check-unit
+
 TEST_EXTENSIONS = .py .sh
 LOG_COMPILER = $(srcdir)/tests/lib/run-test
 PY_LOG_COMPILER = $(LOG_COMPILER)

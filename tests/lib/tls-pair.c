@@ -2,6 +2,7 @@
  * queue is filled with a foreign error first and must be empty afterwards. */
 #include "tests/lib/suite.h"
 #include "tests/lib/tls-pair.h"
+#include "tests/lib/valgrind.h"
 
 #include <check.h>
 #include <errno.h>
@@ -67,7 +68,8 @@ int pair_run_suite_twice(const char *name, void (*add_tests)(TCase *tcase))
     Suite *suite = suite_create(name);
 
     add_case(suite, "ours", set_up, tear_down, add_tests);
-    add_case(suite, "the kernel's", set_up_kernel, tear_down_kernel, add_tests);
+    if (!is_under_valgrind()) /* which is slow, and sees the same code */
+        add_case(suite, "the kernel's", set_up_kernel, tear_down_kernel, add_tests);
     return suite_run_sharing(suite);
 }
 
