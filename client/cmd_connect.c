@@ -37,7 +37,6 @@ struct flow {
     struct end from, to;
     size_t start, n; /* what is in the buffer */
     bool has_ended;  /* `from` gave its end, which is yet to be passed on behind the buffer */
-    bool has_come;   /* data did, so that it is read until there is nothing */
     bool is_done;    /* everything was written, and the end was passed on; or it failed */
     int error;       /* negative errno */
     const struct end *failed;
@@ -92,16 +91,13 @@ static void flow_fail(struct flow *flow, const struct end *end, int error)
     flow->is_done = true;
 }
 
-/* From Linux 6.14 on poll() is silent about a KeyUpdate that came right behind data, so a socket is
- * read until it says that there is nothing. That may also be a record without data, or, for Linux
- * 6.1, a part of one, which poll() did announce. */
-static void flow_read(struct flow *flow, bool is_announced)
+static void flow_read(struct flow *flow)
 {
     ssize_t n = end_read(&flow->from, flow->buf, sizeof flow->buf);
 
-    if (n != -EINTR)
-        flow->has_come = n > 0 && flow->from.is_socket;
-    if (n == -EAGAIN && is_announced)
+    /* A record without data, or, for Linux 6.1, a part of one, of which poll says that it is there.
+     */
+    if (n == -EAGAIN)
         poll(NULL, 0, NOTHING_MS);
     if (n == -EAGAIN || n == -EINTR)
         return;
@@ -147,8 +143,8 @@ static void flow_step(struct flow *flow, int in, int out)
 {
     if (flow->is_done)
         return;
-    if (flow->n == 0 && !flow->has_ended && (in || flow->has_come))
-        flow_read(flow, in);
+    if (flow->n == 0 && !flow->has_ended && in)
+        flow_read(flow);
     else if (flow->n > 0 && out)
         flow_write(flow);
     if (!flow->is_done && flow->n == 0 && flow->has_ended)
@@ -188,14 +184,13 @@ enum { CONNECTION, STDIN, STDOUT, N_POLLED };
 static int wait_for_flows(const struct flow *up, const struct flow *down, struct pollfd *polled)
 {
     short events = (short)(wants_out(up) | wants_in(down));
-    bool is_reading = (wants_in(down) && down->has_come) || (wants_in(up) && up->has_come);
 
     polled[CONNECTION] = poll_for(&up->to, events);
     if (down->is_done && !up->is_done)
         polled[CONNECTION].fd = up->to.fd;
     polled[STDIN] = poll_for(&up->from, wants_in(up));
     polled[STDOUT] = poll_for(&down->to, wants_out(down));
-    if (poll(polled, N_POLLED, is_reading ? 0 : -1) < 0)
+    if (poll(polled, N_POLLED, -1) < 0)
         return errno == EINTR ? 0 : -errno;
     return 1;
 }

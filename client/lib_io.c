@@ -5,10 +5,11 @@
  * TLS needs besides, see lib_ktls.c. They are the one place where kinds of connections are told
  * apart, so that programs which use them need not know which kind they have.
  *
- * Nothing is remembered about an fd: the kernel is asked what it is, and only when it matters,
- * which is at an end, an error, or a record that is not data.
+ * What an fd is is not remembered: the kernel is asked, and only when it matters, which is at an
+ * end, an error, a record that is not data, or when there is nothing yet.
  *
- * recvmsg, sendmsg, poll, getsockopt and shutdown: a caller's seccomp filter may know no others.
+ * recvmsg, sendmsg, ppoll, getsockopt, fcntl and shutdown: a caller's seccomp filter may know no
+ * others.
  */
 #include "client/fdial.h"
 
@@ -27,31 +28,52 @@ static int judge_end(int fd)
     return ktls_get_version(fd, KTLS_RX) != 0 ? -ECONNABORTED : 0;
 }
 
+/* A record that is not data, or data without a byte, behind which there is something else: 1 to go
+ * on, or what is to be told. */
+static int pass_over(struct ktls_input *in, const void *data, size_t n)
+{
+    int r = in->type == KTLS_DATA ? 1 : ktls_take_record(in, data, n);
+
+    return r > 0 && in->is_interrupted ? -EINTR : r;
+}
+
+static ssize_t receive(struct ktls_input *in, void *buf, size_t n)
+{
+    ssize_t r;
+
+    do {
+        r = ktls_receive(in, buf, n);
+        if (r >= 0 && in->type == KTLS_NONE)
+            return r > 0 || n == 0 ? r : judge_end(in->fd);
+        if (r > 0 && in->type == KTLS_DATA)
+            return r;
+        if (r == -EAGAIN)
+            r = ktls_await(in);
+        else if (r >= 0)
+            r = pass_over(in, buf, (size_t)r);
+    } while (r > 0);
+    return r;
+}
+
 ssize_t fdial_recv(int fd, void *buf, size_t n, int flags)
 {
-    struct ktls_input in = {.fd = fd, .flags = flags};
+    bool is_kernels = flags & MSG_WAITALL; /* only the kernel can put together what it began */
+    struct ktls_input in = {.fd = fd,
+                            .flags = is_kernels ? flags : flags | MSG_DONTWAIT,
+                            .may_wait = !is_kernels && !(flags & MSG_DONTWAIT)};
+    ssize_t r;
 
     if ((flags & ~RECV_FLAGS) != 0 && ktls_get_version(fd, KTLS_RX) != 0)
         return -EINVAL;
-    do {
-        ssize_t r = ktls_receive(&in, buf, n);
-
-        if (r < 0)
-            return r;
-        if (in.type == KTLS_NONE)
-            return r > 0 || n == 0 ? r : judge_end(fd);
-        if (in.type == KTLS_DATA && r > 0)
-            return r;
-        /* Data without a byte are empty records, and no end: something else is behind them. */
-        if (in.type != KTLS_DATA) {
-            r = ktls_take_record(&in, buf, (size_t)r);
-            if (r <= 0)
-                return r;
-            if (in.is_interrupted)
-                return -EINTR;
-        }
-    } while (in.n_records <= KTLS_RECORDS_MAX);
-    return -EPROTO;
+    r = receive(&in, buf, n);
+    if (r > 0 && in.type == KTLS_DATA) {
+        ktls_row_forget(fd);
+        if (in.is_whole && (size_t)r < n)
+            ktls_announce_next(fd);
+    }
+    if (r == -EAGAIN || r == -EINTR)
+        ktls_row_keep(&in);
+    return r;
 }
 
 ssize_t fdial_send(int fd, const void *buf, size_t n, int flags)

@@ -4,10 +4,15 @@
  * is taken out of the socket here: alerts become an end or an error, tickets are dropped, a
  * KeyUpdate is an error because nobody here has the secrets to follow it.
  *
- * Nothing is kept between two calls. That works because a call never leaves the socket in the
- * middle of a message: what has begun is read to its end, record by record, if need be by waiting
- * on a socket that does not block. Between two messages a call may end anywhere, in the middle of a
- * record too, since the kernel gives the type again with its rest.
+ * Nothing of the stream is kept between two calls. That works because a call never leaves the
+ * socket in the middle of a message: what has begun is read to its end, record by record, if need
+ * be by waiting on a socket that does not block. Between two messages a call may end anywhere, in
+ * the middle of a record too, since the kernel gives the type again with its rest.
+ *
+ * The kernel drops records of data without a byte and goes on inside of recvmsg(), which ends when
+ * there is data, or nothing more: on a socket that blocks perhaps never. So it is not let wait
+ * (lib_ktls_wait.c), and what came is counted (lib_ktls_row.c): the type of what it dropped stands
+ * in the room for control messages though it says EAGAIN.
  */
 #include "client/ktls.h"
 
@@ -16,7 +21,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "client/session.h"
+#include "client/fdial.h"
 
 #define SOL_TLS_LEVEL   282 /* SOL_TLS */
 #define SET_RECORD_TYPE 1   /* TLS_SET_RECORD_TYPE */
@@ -71,41 +76,27 @@ static int error_of(int fd, int number)
 ssize_t ktls_receive(struct ktls_input *in, void *buf, size_t n)
 {
     struct iovec iov = {.iov_base = buf, .iov_len = n};
-    union control control;
+    union control control = {0};
     struct msghdr header = {.msg_iov = &iov,
                             .msg_iovlen = 1,
                             .msg_control = control.bytes,
                             .msg_controllen = sizeof control.bytes};
-    ssize_t r = recvmsg(in->fd, &header, in->flags);
+    ssize_t r;
 
+    if (in->row.n > KTLS_ROW_MAX)
+        return -EPROTO;
+    r = recvmsg(in->fd, &header, in->flags);
+    if (r < 0 && errno == EAGAIN && type_of(&header) == KTLS_DATA)
+        r = 0; /* there were empty ones, and then nothing more */
     if (r < 0)
         return error_of(in->fd, errno);
     in->type = type_of(&header);
     in->is_whole = (header.msg_flags & MSG_EOR) != 0;
-    if (in->is_whole || r == 0) /* this counts what could be gone round for ever */
-        in->n_records++;
+    in->was_announced = false;
+    in->pause_us = 0;
+    if (in->type != KTLS_NONE && (r == 0 || (in->is_whole && in->type != KTLS_DATA)))
+        ktls_row_count(in);
     return r;
-}
-
-/* For more of a message that has begun, which is not to be waited for as long as the peer likes.
- * Linux 6.1 announces a part of a record, again and again until its rest has come. */
-static int await_rest(struct ktls_input *in)
-{
-    struct pollfd polled = {.fd = in->fd, .events = POLLIN};
-    int64_t now_ms = session_now_ms();
-    bool is_pause = in->was_announced;
-    int r;
-
-    if (in->deadline_ms == 0)
-        in->deadline_ms = now_ms + KTLS_MESSAGE_WAIT_MS;
-    if (now_ms >= in->deadline_ms)
-        return -EPROTO;
-    r = poll(&polled, !is_pause, is_pause ? KTLS_POLL_AGAIN_MS : (int)(in->deadline_ms - now_ms));
-    in->is_interrupted |= r < 0 && errno == EINTR;
-    if (r < 0)
-        return errno == EINTR ? 0 : -errno;
-    in->was_announced = r > 0;
-    return r > 0 || is_pause ? 0 : -EPROTO;
 }
 
 /* More of a message that has begun: neither EAGAIN nor EINTR can be told, for the next call would
@@ -115,14 +106,13 @@ static ssize_t fetch(struct ktls_input *in, void *buf, size_t n)
 {
     uint8_t type = in->type;
 
-    while (in->n_records <= KTLS_RECORDS_MAX) {
+    for (;;) {
         ssize_t r = ktls_receive(in, buf, n);
 
         if (r == -EAGAIN || r == -EINTR) {
             in->is_interrupted |= r == -EINTR;
-            in->flags |= MSG_DONTWAIT;
-            r = await_rest(in);
-            if (r == 0)
+            r = ktls_await_rest(in);
+            if (r > 0)
                 continue;
         }
         if (r < 0)
@@ -131,7 +121,6 @@ static ssize_t fetch(struct ktls_input *in, void *buf, size_t n)
             return -ECONNABORTED;
         return r > 0 && in->type == type ? r : -EPROTO;
     }
-    return -EPROTO;
 }
 
 static int fetch_all(struct ktls_input *in, uint8_t *buf, size_t n)
@@ -252,6 +241,22 @@ int ktls_take_record(struct ktls_input *in, const uint8_t *data, size_t n)
     default: /* the peer's choice, not an enumerator of ours */
         return -EPROTO;
     }
+}
+
+/* From Linux 6.14 on poll() says nothing of a KeyUpdate, nor of what is behind it, once the kernel
+ * has met it at the end of some data: a caller that polls after each piece of data would wait for
+ * ever. All that can be read is the KeyUpdate, so that reading may be shut down, which is
+ * announced. */
+void ktls_announce_next(int fd)
+{
+    const struct timespec at_once = {0};
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    struct ktls_input in = {.fd = fd, .flags = MSG_PEEK | MSG_DONTWAIT};
+    uint8_t byte;
+
+    if (ktls_receive(&in, &byte, sizeof byte) == sizeof byte && in.type == KTLS_HANDSHAKE &&
+        byte == KEY_UPDATE && ppoll(&polled, 1, &at_once, NULL) == 0)
+        shutdown(fd, SHUT_RD);
 }
 
 int ktls_send_close(int fd)

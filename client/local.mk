@@ -12,6 +12,8 @@ libfdial_la_SOURCES = \
 	client/ktls.h \
 	client/lib_io.c \
 	client/lib_ktls.c \
+	client/lib_ktls_row.c \
+	client/lib_ktls_wait.c \
 	client/lib_oneshot.c \
 	client/lib_receive.c \
 	client/lib_request.c \

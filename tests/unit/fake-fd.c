@@ -5,10 +5,13 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,10 +20,10 @@
 #define HANDSHAKE     22
 #define KEY_UPDATE    24
 #define CALLS_MAX     20000
-#define WAIT_MAX_MS   5000
 #define CLOCK_START_S 1000
 #define MS_PER_S      1000
-#define NS_PER_MS     1000000L
+#define US_PER_MS     1000
+#define NS_PER_US     1000
 
 struct fake_fd fake_fd;
 
@@ -60,7 +63,7 @@ void fake_fd_wait(void)
 {
     if (event_next()->kind != FAKE_PAUSE)
         return;
-    fake_fd.skew_ms += event_next()->number;
+    fake_fd.skew_us += (int64_t)event_next()->number * US_PER_MS;
     event_done();
 }
 
@@ -69,6 +72,7 @@ struct receipt {
     uint8_t *to;
     size_t n, copied;
     int control; /* 0: none yet */
+    bool is_peek;
 };
 
 /* As put_cmsg(): what does not fit is cut off. */
@@ -107,6 +111,8 @@ static void copy(struct receipt *r, const struct fake_event *e)
     r->to += n;
     r->n -= n;
     r->copied += n;
+    if (r->is_peek)
+        return;
     fake_fd.offset += n;
     if (n < left)
         return;
@@ -175,10 +181,13 @@ static int take_new(struct receipt *r, int flags)
     return error;
 }
 
+/* As tls_sw_recvmsg(), but that a peek sees one record at most. */
 static ssize_t play_recvmsg(struct msghdr *header, int flags)
 {
-    struct receipt r = {
-        .header = header, .to = header->msg_iov[0].iov_base, .n = header->msg_iov[0].iov_len};
+    struct receipt r = {.header = header,
+                        .to = header->msg_iov[0].iov_base,
+                        .n = header->msg_iov[0].iov_len,
+                        .is_peek = flags & MSG_PEEK};
     size_t target = flags & MSG_WAITALL ? r.n : r.n > 0;
     int e = 0;
 
@@ -186,15 +195,17 @@ static ssize_t play_recvmsg(struct msghdr *header, int flags)
     header->msg_flags = 0;
     if (r.n > 0 && fake_fd.is_decrypted)
         e = take_listed(&r);
-    if (r.copied > 0 && r.control != DATA && !fake_fd.is_old)
+    if (r.copied > 0 && ((r.control != DATA && !fake_fd.is_old) || r.is_peek))
         target = r.n = 0;
     while (e >= 0 && r.n > 0 && (r.copied < target || has_record())) {
         e = take_new(&r, flags);
-        if (e <= 0 || r.control != DATA)
+        if (e <= 0 || r.control != DATA || r.is_peek)
             break;
     }
+    if (r.copied == 0 && e < 0)
+        return e;
     header->msg_controllen = r.control ? CMSG_LEN(1) : 0;
-    return r.copied > 0 ? (ssize_t)r.copied : e < 0 ? e : 0;
+    return (ssize_t)r.copied;
 }
 
 static ssize_t play_sendmsg(const struct msghdr *header, int flags)
@@ -223,46 +234,61 @@ static ssize_t play_sendmsg(const struct msghdr *header, int flags)
     return (ssize_t)sent->n;
 }
 
-static int play_poll(struct pollfd *polled, int timeout_ms)
+/* What a socket that is waited for without limit does not get is a failure. */
+static int play_silence(int64_t timeout_us)
+{
+    ck_assert_int_ne(timeout_us, INT64_MAX);
+    fake_fd.skew_us += timeout_us;
+    return 0;
+}
+
+static int play_poll(struct pollfd *polled, int64_t timeout_us)
 {
     const struct fake_event *e = event_next();
 
     ck_assert_uint_lt(fake_fd.n_polls++, CALLS_MAX);
     ck_assert_int_eq(polled->events, POLLIN);
-    ck_assert_int_gt(timeout_ms, 0);
-    ck_assert_int_le(timeout_ms, WAIT_MAX_MS);
-    if (fake_fd.announces_parts)
-        return 1;
-    if (fake_fd.has_expired || (e->kind == FAKE_PAUSE && e->number >= timeout_ms)) {
-        fake_fd.skew_ms += timeout_ms;
-        return 0;
+    ck_assert_int_ge(timeout_us, 0);
+    if (!fake_fd.announces_parts && !fake_fd.is_shut) {
+        if (fake_fd.has_expired ||
+            (e->kind == FAKE_PAUSE && (int64_t)e->number * US_PER_MS >= timeout_us))
+            return play_silence(timeout_us);
+        if (e->kind == FAKE_SIGNAL) {
+            event_done();
+            return -EINTR;
+        }
+        fake_fd_wait();
     }
-    if (e->kind == FAKE_SIGNAL) {
-        event_done();
-        return -EINTR;
-    }
-    fake_fd_wait();
     polled->revents = POLLIN;
     return 1;
+}
+
+static int answer(void *value, socklen_t *n, const void *answer, size_t size)
+{
+    ck_assert_uint_eq(*n, size);
+    memcpy(value, answer, size);
+    return 0;
 }
 
 static int play_getsockopt(int level, int option, void *value, socklen_t *n)
 {
     uint16_t info[2] = {(uint16_t)fake_fd.version, 51};
+    struct timeval limit = {fake_fd.limit_ms / MS_PER_S, fake_fd.limit_ms % MS_PER_S * US_PER_MS};
 
+    if (level == SOL_SOCKET && option == SO_COOKIE)
+        return answer(value, n, &fake_fd.cookie, sizeof fake_fd.cookie);
+    if (level == SOL_SOCKET && option == SO_RCVTIMEO)
+        return answer(value, n, &limit, sizeof limit);
     ck_assert_int_eq(level, TLS_LEVEL);
     ck_assert(option == 1 || option == 2);
-    ck_assert_uint_eq(*n, sizeof info);
-    if (fake_fd.version == 0)
-        return -fake_fd.getsockopt_errno;
-    memcpy(value, info, sizeof info);
-    return 0;
+    return fake_fd.version == 0 ? -fake_fd.getsockopt_errno : answer(value, n, info, sizeof info);
 }
 
 static int play_shutdown(int how)
 {
     ck_assert_uint_lt(fake_fd.n_shutdowns, 4);
     fake_fd.shutdowns[fake_fd.n_shutdowns++] = how;
+    fake_fd.is_shut |= how != SHUT_WR;
     return -fake_fd.shutdown_errno;
 }
 
@@ -290,18 +316,17 @@ ssize_t sendmsg(int fd, const struct msghdr *header, int flags)
                          : syscall(SYS_sendmsg, fd, header, flags);
 }
 
-int poll(struct pollfd *polled, nfds_t n, int timeout_ms)
+int ppoll(struct pollfd *polled, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-    struct timespec timeout = {timeout_ms / MS_PER_S, timeout_ms % MS_PER_S * NS_PER_MS};
+    int64_t timeout_us =
+        timeout ? timeout->tv_sec * MS_PER_S * US_PER_MS + timeout->tv_nsec / NS_PER_US : INT64_MAX;
 
-    __asm__("" : "+r"(polled)); /* libc's header says that it is only written to */
+    __asm__("" : "+r"(polled) : : "memory"); /* libc's header says that it is only written to */
     if (n == 1 && polled->fd == FAKE_FD)
-        return (int)as_libc(play_poll(polled, timeout_ms));
-    if (n == 0 && fake_fd.announces_parts) {
-        fake_fd.skew_ms += timeout_ms;
-        return 0;
-    }
-    return (int)syscall(SYS_ppoll, polled, n, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
+        return (int)as_libc(play_poll(polled, timeout_us));
+    if (n == 0 && fake_fd.announces_parts)
+        return play_silence(timeout_us);
+    return (int)syscall(SYS_ppoll, polled, n, timeout, mask, 0);
 }
 
 int getsockopt(int fd, int level, int option, void *value, socklen_t *n)
@@ -319,9 +344,23 @@ int shutdown(int fd, int how)
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
     (void)id;
-    *ret = (struct timespec){CLOCK_START_S + fake_fd.skew_ms / MS_PER_S,
-                             fake_fd.skew_ms % MS_PER_S * NS_PER_MS};
+    *ret = (struct timespec){CLOCK_START_S + fake_fd.skew_us / (MS_PER_S * US_PER_MS),
+                             fake_fd.skew_us % (MS_PER_S * US_PER_MS) * NS_PER_US};
     return 0;
+}
+
+int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    long argument;
+
+    va_start(arguments, command);
+    argument = va_arg(arguments, long);
+    va_end(arguments);
+    if (fd != FAKE_FD)
+        return (int)syscall(SYS_fcntl, fd, command, argument);
+    ck_assert_int_eq(command, F_GETFL);
+    return fake_fd.is_blocking ? O_RDWR : O_RDWR | O_NONBLOCK;
 }
 
 #pragma GCC visibility pop

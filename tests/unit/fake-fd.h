@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define FAKE_FD         1000
-#define FAKE_EVENTS_MAX 256
+#define FAKE_EVENTS_MAX 512
 #define FAKE_SENT_MAX   16
 
 enum fake_event_kind {
@@ -38,6 +38,8 @@ struct fake_fd {
     unsigned version; /* 0: getsockopt() fails with getsockopt_errno */
     int getsockopt_errno;
     bool is_blocking;
+    int64_t limit_ms; /* SO_RCVTIMEO; 0: none */
+    uint64_t cookie;
     bool is_old;          /* before 6.1.80: joins records of one type behind a rest */
     bool hides_ends;      /* no MSG_EOR; no kernel known does it */
     bool announces_parts; /* as 6.1: poll() does not wait where a record has begun */
@@ -52,12 +54,13 @@ struct fake_fd {
     size_t offset;     /* in it, when it is a record */
     bool is_decrypted; /* it is on the list of records that were not delivered wholly */
     bool has_expired;
+    bool is_shut; /* to reading */
     struct fake_sent sent[FAKE_SENT_MAX];
     size_t n_sent, n_send_calls;
     int shutdowns[4];
     size_t n_shutdowns;
     unsigned n_recvs, n_polls;
-    int64_t skew_ms; /* of the clock: what was waited for */
+    int64_t skew_us; /* of the clock: what was waited for */
 };
 
 extern struct fake_fd fake_fd;

@@ -2,12 +2,14 @@
  * kernel TLS and nothing else, does with it what its words say, and prints what came of it in one
  * line. No word waits forever, and none may spin.
  *
- *     ktls-client [--poll] WORD...
+ *     ktls-client [--poll | --poll-first] WORD...
  *
  * --poll: the fd is made non-blocking, and waited for with poll() when it has nothing.
+ * --poll-first: the same, but waited for before each call too.
  *
  *     send=TEXT   fdial_send
  *     recv[=N]    one fdial_recv, of at most N bytes: the data, 0, or the error's name
+ *     limit=MS    the time limit SO_RCVTIMEO
  *     read        the same with a plain read(2)
  *     line        fdial_recv up to an empty line (a response head), and its first line
  *     get=FILE    fdial_recv until the end, into the file: how many bytes, and how it ended
@@ -31,8 +33,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#define MS_PER_S   1000
+#define US_PER_MS  1000
 #define LIMIT_S    100 /* for all */
 #define SILENCE_MS 20000
 #define SHOWN_MAX  40 /* bytes of data in the line */
@@ -42,7 +47,7 @@
 #define CPU_MAX_MS  20000 /* 200 MB under emulation on a busy machine, and nothing that spins */
 
 static int fd = -1;
-static bool is_polling;
+static bool is_polling, is_polling_first;
 static unsigned n_in_vain;
 static char buffer[65536];
 
@@ -85,8 +90,11 @@ static void wait_for(short events)
 static ssize_t receive(char *buf, size_t n)
 {
     for (;;) {
-        ssize_t r = fdial_recv(fd, buf, n, 0);
+        ssize_t r;
 
+        if (is_polling_first)
+            wait_for(POLLIN);
+        r = fdial_recv(fd, buf, n, 0);
         if (r != -EAGAIN || !is_polling)
             return r;
         wait_for(POLLIN);
@@ -183,6 +191,15 @@ static void play_recv(char *value)
         note_data(r);
     else
         note_end(r);
+}
+
+static void play_limit(char *value)
+{
+    int ms = atoi(value);
+    struct timeval limit = {ms / MS_PER_S, ms % MS_PER_S * US_PER_MS};
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
+        fail("SO_RCVTIMEO", errno);
 }
 
 static void play_read(char *value)
@@ -320,7 +337,7 @@ static const struct {
 } words[] = {
     {"send", play_send}, {"recv", play_recv}, {"read", play_read}, {"line", play_line},
     {"get", play_get},   {"same", play_same}, {"put", play_put},   {"echo", play_echo},
-    {"shut", play_shut}, {"keys", play_keys}, {"meet", play_meet},
+    {"shut", play_shut}, {"keys", play_keys}, {"meet", play_meet}, {"limit", play_limit},
 };
 
 static void play(char *word)
@@ -381,9 +398,10 @@ int main(int argc, char **argv)
     alarm(LIMIT_S);
     printf("client:");
     for (; i < argc && !strncmp(argv[i], "--", 2); i++) {
-        if (!strcmp(argv[i], "--poll"))
+        if (!strncmp(argv[i], "--poll", 6)) {
             is_polling = true;
-        else
+            is_polling_first = !strcmp(argv[i], "--poll-first");
+        } else
             fail(argv[i], EINVAL);
     }
     dial();

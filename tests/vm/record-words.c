@@ -8,6 +8,7 @@
  *     empty         application data without a byte
  *     ticket        NewSessionTicket
  *     half-ticket, other-half   the same, as two records
+ *     lone-empty=MS, lone-ticket=MS   the same, so many milliseconds later than all before
  *     update, update-asked   KeyUpdate, and with update_requested: the keys change
  *     ticket+update both in one record
  *     request       HelloRequest (TLS 1.2: may the client negotiate anew)
@@ -34,6 +35,7 @@
 #include <unistd.h>
 
 #define REPEAT_MAX 5000
+#define US_PER_MS  1000
 
 static void play_data(struct peer *p, const char *value)
 {
@@ -60,6 +62,26 @@ static void play_ticket(struct peer *p, const char *value)
 {
     (void)value;
     peer_queue_record(p, RECORD_HANDSHAKE, ticket, TICKET_SIZE);
+}
+
+static void play_pause(struct peer *p, const char *value)
+{
+    peer_flush(p);
+    usleep((useconds_t)atoi(value) * US_PER_MS);
+}
+
+static void play_lone_empty(struct peer *p, const char *value)
+{
+    play_pause(p, value);
+    play_data(p, "");
+    peer_flush(p);
+}
+
+static void play_lone_ticket(struct peer *p, const char *value)
+{
+    play_pause(p, value);
+    play_ticket(p, "");
+    peer_flush(p);
 }
 
 static void play_half_ticket(struct peer *p, const char *value)
@@ -246,6 +268,8 @@ static const struct {
     {"long", play_long},
     {"empty", play_data},
     {"ticket", play_ticket},
+    {"lone-empty", play_lone_empty},
+    {"lone-ticket", play_lone_ticket},
     {"half-ticket", play_half_ticket},
     {"other-half", play_other_half},
     {"update", play_update},

@@ -3,7 +3,7 @@
 . /fdial/guest/tap.sh
 # shellcheck source=tests/vm/guest/ktls.sh
 . /fdial/guest/ktls.sh
-plan 84
+plan 128
 
 # The client prints just this, and the server has heard just that (*: whatever it was).
 # shellcheck disable=SC2317,SC2086 # called through check; words
@@ -18,6 +18,8 @@ both() { # what client's-line server's-line server's-words client's-words
     check "TLS $version: $1" plays "$version $cipher" "$2" "$3" "$4" "$5"
     [ "$version" = 1.3 ] || return # the kernel and the library do the same
     check "TLS $version: $1, polled" plays "$version $cipher" "$2" "$3" "$4" "--poll $5"
+    check "TLS $version: $1, polled first" plays "$version $cipher" "$2" "$3" "$4" \
+        "--poll-first $5"
 }
 
 common() {
@@ -42,7 +44,10 @@ common() {
     both 'an alert in two records' 'EPROTO' '*' 'half-alert=2 half-alert=40 wait' 'recv'
     both 'a few empty records' 'x 0' "$ended" '3*empty data=x 3*empty close wait' \
         'recv recv shut'
-    both 'a flood of empty records, which the kernel drops' 'x 0' "$ended" \
+    both 'empty records a while apart' 'x 0' "$ended" '20*lone-empty=5 data=x close wait' \
+        'recv recv shut'
+    both 'a flood of empty records' 'EPROTO' '*' '200*lone-empty=5 data=x wait' 'recv'
+    both 'many empty records at once, which the kernel drops' 'x 0' "$ended" \
         '1000*empty data=x close wait' 'recv recv shut'
     both 'a bad tag' 'x EPROTO' '*' 'data=x flush hear=1 bad-tag wait' 'recv send=y recv'
     both 'clear text' 'EPROTO' '*' 'clear wait' 'recv'
@@ -58,11 +63,14 @@ only_13() {
         'recv recv shut'
     both 'one ticket more' 'EPROTO' '*' '33*ticket data=x wait' 'recv'
     both 'a flood of tickets' 'EPROTO' '*' '1000*ticket wait' 'recv'
+    both 'a flood of tickets a while apart' 'EPROTO' '*' '200*lone-ticket=5 data=x wait' 'recv'
     both 'a ticket in two records' 'x 0' "$ended" 'half-ticket other-half data=x close wait' \
         'recv recv shut'
     both 'a KeyUpdate' 'EKEYEXPIRED' "$ended" 'update data=x wait' 'recv shut'
     both 'a KeyUpdate behind data' 'x EKEYEXPIRED' "$ended" 'data=x update data=y wait' \
         'recv recv shut'
+    both 'a KeyUpdate behind data and a ticket' 'x EKEYEXPIRED' "$ended" \
+        'data=x ticket update data=y wait' 'recv recv shut'
     both 'a KeyUpdate that asks for one' 'EKEYEXPIRED' "$ended" 'update-asked wait' \
         'recv shut'
     both 'a KeyUpdate behind a ticket in one record' 'EKEYEXPIRED' "$ended" 'ticket+update wait' \
@@ -73,6 +81,12 @@ only_13() {
 only_12() {
     both 'HelloRequest' 'x 0' "$ended" 'request data=x close wait' 'recv recv shut'
     both 'a warning' 'x 0' "$ended" 'alert=1,100 data=x close wait' 'recv recv shut'
+}
+
+# The kernel itself would begin the limit anew at each of them.
+limited() {
+    check "a time limit and empty records" plays "$version $cipher" 'EAGAIN x 0' "$ended" \
+        '30*lone-empty=100 data=x close wait' 'limit=1000 recv limit=30000 recv recv shut'
 }
 
 # What a plain read() sees, and that fdial_recv goes on from there.
@@ -89,6 +103,7 @@ check 'the daemon makes its socket' start_daemon
 version=1.3 cipher=TLS_AES_128_GCM_SHA256
 common
 only_13
+limited
 plain
 version=1.2 cipher=ECDHE-ECDSA-CHACHA20-POLY1305
 common
