@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import resource
-import signal
 import statistics
 import subprocess
 import sys
@@ -24,8 +23,8 @@ for folder in ("lib", "daemon"):
 import fdialtest  # noqa: E402
 from by_proxy import ByProxy  # noqa: E402
 from fairness import print_fairness  # noqa: E402
+from series import ADDRESSES, Exec, Perf, Series, program  # noqa: E402
 
-ADDRESSES = 8  # of the origin; each has its own range of client ports
 DEBIAN_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 PENDING = 4000  # connections to a black hole, in one session
 SESSIONS = 3  # 10 200 at once with three sessions
@@ -119,119 +118,6 @@ class Rig:
             process.wait()
 
 
-class Series:
-    """One line of the table."""
-
-    def __init__(self, name, argv, n, depth=1, is_tls=False, daemon=None, is_resuming=False):
-        self.name, self.n, self.depth, self.is_tls = name, n, depth, is_tls
-        self.is_resuming = is_resuming
-        self.argv, self.daemon = argv, daemon
-        self.runs = []
-        self.daemon_calls = self.client_calls = None
-
-    def command(self, rig, n):
-        port = rig.resuming if self.is_resuming else rig.tls if self.is_tls else rig.plain
-        argv = [program(self.argv[0]), *self.argv[1:], "--port", str(port), "--number", str(n),
-                "--depth", str(self.depth), "--addresses", str(ADDRESSES)]
-        argv += ["--tls"] if self.is_tls else []
-        argv += ["--daemon", str(self.daemon.pid)] if self.daemon else []
-        return rig.pin(argv, rig.client_cpu)
-
-    def environment(self):
-        return fdialtest.built_environment({"FDIAL_SOCKET": self.daemon.socket} if self.daemon else {})
-
-    def execute(self, argv):
-        done = subprocess.run(argv, env=self.environment(), stdout=subprocess.PIPE, check=True)
-        return json.loads(done.stdout)
-
-    def run(self, rig):
-        self.runs.append(self.execute(self.command(rig, self.n)))
-
-    def median(self, key):
-        return statistics.median(r[key] for r in self.runs)
-
-    def totals(self):
-        return [r["client_us"] + r["daemon_us"] for r in self.runs]
-
-    def rate(self):
-        return self.n / self.median("seconds")
-
-    def count_calls(self, rig, n):
-        """System calls per connection. What starting and ending costs is taken off by the difference
-        of two runs."""
-        small, large = self.calls_of(rig, n), self.calls_of(rig, 3 * n)
-        self.client_calls = (large[0] - small[0]) / (2 * n)
-        if self.daemon:
-            self.daemon_calls = (large[1] - small[1]) / (2 * n)
-
-    def calls_of(self, rig, n):
-        attached = Perf(self.daemon.pid) if self.daemon else None
-        with tempfile.NamedTemporaryFile("r") as out:
-            self.execute(["perf", "stat", "-x,", "-e", Perf.EVENT, "-o", out.name,
-                          *self.command(rig, n)])
-            own = Perf.parse(out.read())
-        return own, attached.stop() if attached else 0
-
-
-class Exec(Series):
-    """The curl command, once a connection. It also sends a request and gets an empty answer."""
-
-    def run(self, rig):
-        argv = ["curl", "-s", "--noproxy", "*"]
-        if self.is_tls:
-            argv += ["--cacert", rig.bundle, f"https://127.0.0.1:{rig.tls}"]
-        else:
-            argv += [f"http://127.0.0.1:{rig.plain}"]
-        before, start = children_cpu_s(), time.monotonic()
-        for _ in range(self.n):
-            subprocess.run(rig.pin(argv, rig.client_cpu), check=True)
-        seconds = time.monotonic() - start
-        us = (children_cpu_s() - before) * 1e6 / self.n
-        self.runs.append({"n": self.n, "seconds": seconds, "client_us": us, "daemon_us": 0.0})
-
-    def count_calls(self, rig, n):
-        pass
-
-
-class Perf:
-    EVENT = "raw_syscalls:sys_enter"
-
-    def __init__(self, pid):
-        self.process = subprocess.Popen(["perf", "stat", "-x,", "-e", self.EVENT, "-p", str(pid)],
-                                        stderr=subprocess.PIPE, text=True)
-        time.sleep(0.3)  # it says nothing when it has attached
-
-    def stop(self):
-        time.sleep(0.1)
-        self.process.send_signal(signal.SIGINT)
-        return self.parse(self.process.communicate()[1])
-
-    @classmethod
-    def parse(cls, text):
-        for line in text.splitlines():
-            if cls.EVENT in line:
-                return int(line.split(",")[0])
-        raise RuntimeError(f"perf: {text}")
-
-    @classmethod
-    def is_usable(cls):
-        try:
-            done = subprocess.run(["perf", "stat", "-x,", "-e", cls.EVENT, "true"], check=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            return cls.parse(done.stderr) > 0
-        except (OSError, subprocess.SubprocessError, RuntimeError, ValueError):
-            return False
-
-
-def program(name):
-    return os.path.join(fdialtest.BUILDDIR, "tests", "bench", name)
-
-
-def children_cpu_s():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
 def make_series(rig, scale):
     """Plain and TLS. The first of each is the floor that the ratios of the others are to."""
     def n(count):
@@ -254,6 +140,7 @@ def make_series(rig, scale):
     held = ["client", "fdial", "--hold"]  # until the tickets have come, which are behind the handshake
     tls = [
         Series("OpenSSL, blocking", ["floor", "tls", *own], n(500), is_tls=True),
+        Series("OpenSSL, blocking, resumed", ["floor", "resumed", *own], n(500), 1, True),
         Series("fdial, relay", ["client", "fdial"], n(500), 1, True, daemon=relay),
         Series("fdial, relay", ["client", "fdial"], n(1500), 64, True, daemon=relay),
         Series("fdial, relay, held", held, n(500), 1, True, relay),
@@ -291,11 +178,15 @@ def print_table(title, series):
 
 
 def print_resumed(rig, tls):
-    """Beside the full ones of the same kind."""
-    for resumed in (s for s in tls if s.is_resuming):
-        full = next(s for s in tls if (s.argv, s.depth) == (resumed.argv, resumed.depth))
-        ratio = statistics.median(resumed.totals()) / statistics.median(full.totals())
-        print(f"resumed handshakes cost {ratio:.2f} of full ones at depth {resumed.depth}")
+    """Beside the full ones of the same kind, and OpenSSL's own."""
+    def cost(name, depth=1):
+        return statistics.median(next(s for s in tls if (s.name, s.depth) == (name, depth)).totals())
+
+    alone = cost("OpenSSL, blocking, resumed") / cost("OpenSSL, blocking")
+    print(f"resumed handshakes cost {alone:.2f} of full ones in OpenSSL's blocking loop")
+    for depth in 1, 64:
+        ratio = cost("fdial, relay, held, resumed", depth) / cost("fdial, relay, held", depth)
+        print(f"resumed handshakes cost {ratio:.2f} of full ones at depth {depth}")
     status = json.loads(rig.relay_daemon.run_cli(["status", "--json"]).stdout)
     n, n_all = status["rule:resumed:tls_resumed"], status["rule:resumed:connected_relay"]
     print(f"{n} of the {n_all} connections that could be resumed were, {n / n_all:.1%}")

@@ -1,14 +1,17 @@
-/* floor connect | uring | tls: what cannot be had for less.
+/* floor connect | uring | tls | resumed: what cannot be had for less.
  *
  * connect: blocking socket, connect, close.
  * uring: `depth` connections at a time, each a chain CONNECT, SENDMSG with the fd, CLOSE, all in
  * one io_uring_enter; the other end of the socket pair, in this process too, receives and closes.
  * It is the least that a connection made by one process for another can cost. tls: connect, and a
- * verified handshake with one SSL_CTX for all. */
+ * verified handshake with one SSL_CTX for all. resumed: the same with the session of the connection
+ * to this address before, and what comes with the next one is waited for and read. */
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +21,8 @@
 #include "proto/cleanup.h"
 #include "proto/fdmsg.h"
 #include "tests/bench/measure.h"
+
+#define TICKET_MS 10000
 
 static void run_connect(struct measure *m)
 {
@@ -117,24 +122,53 @@ static void run_uring(struct measure *m)
     free(slots);
 }
 
-static void handshake(const struct measure *m, SSL_CTX *ctx, unsigned i)
+/* In place of what was there. */
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    SSL_SESSION **kept = SSL_get_app_data(ssl);
+
+    SSL_SESSION_free(*kept);
+    *kept = session;
+    return 1;
+}
+
+/* Until it has told OpenSSL's callback of a session. */
+static void read_tickets(SSL *ssl)
+{
+    struct pollfd polled = {.fd = SSL_get_fd(ssl), .events = POLLIN};
+    char byte;
+
+    fcntl(polled.fd, F_SETFL, O_NONBLOCK);
+    if (poll(&polled, 1, TICKET_MS) != 1 || SSL_read(ssl, &byte, 1) >= 0 ||
+        SSL_get_error(ssl, -1) != SSL_ERROR_WANT_READ)
+        die("no ticket");
+}
+
+/* session: NULL, or where the address has its own. */
+static void handshake(const struct measure *m, SSL_CTX *ctx, unsigned i, SSL_SESSION **session)
 {
     struct sockaddr_in sa = measure_address(m, i);
     int fd = measure_connect(m, i);
     SSL *ssl = SSL_new(ctx);
 
+    if (session)
+        SSL_set_app_data(ssl, session);
+    if (session && *session)
+        SSL_set_session(ssl, *session);
     if (!ssl || !SSL_set_fd(ssl, fd) ||
         !X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl), (const uint8_t *)&sa.sin_addr, 4) ||
         SSL_connect(ssl) != 1) {
         ERR_print_errors_fp(stderr);
         die("handshake");
     }
+    if (session)
+        read_tickets(ssl);
     SSL_shutdown(ssl);
     SSL_free(ssl);
     close(fd);
 }
 
-static void run_tls(struct measure *m)
+static SSL_CTX *make_context(const struct measure *m)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
@@ -142,10 +176,39 @@ static void run_tls(struct measure *m)
         die("CA file %s", m->ca_file ? m->ca_file : "not given");
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    return ctx;
+}
+
+static void run_tls(struct measure *m)
+{
+    SSL_CTX *ctx = make_context(m);
+
     measure_start(m);
     for (unsigned i = 0; i < m->n; i++)
-        handshake(m, ctx, i);
+        handshake(m, ctx, i, NULL);
     measure_stop(m);
+    SSL_CTX_free(ctx);
+}
+
+/* The first to each address, which is not resumed, is not measured. */
+static void run_resumed(struct measure *m)
+{
+    SSL_SESSION **sessions = calloc(m->n_addresses, sizeof *sessions);
+    SSL_CTX *ctx = make_context(m);
+
+    if (!sessions)
+        die("no memory");
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, keep_session);
+    for (unsigned i = 0; i < m->n_addresses; i++)
+        handshake(m, ctx, i, &sessions[i]);
+    measure_start(m);
+    for (unsigned i = 0; i < m->n; i++)
+        handshake(m, ctx, i, &sessions[i % m->n_addresses]);
+    measure_stop(m);
+    for (unsigned i = 0; i < m->n_addresses; i++)
+        SSL_SESSION_free(sessions[i]);
+    free(sessions);
     SSL_CTX_free(ctx);
 }
 
@@ -160,6 +223,8 @@ int main(int argc, char **argv)
         run_uring(&m);
     else if (strcmp(m.mode, "tls") == 0)
         run_tls(&m);
+    else if (strcmp(m.mode, "resumed") == 0)
+        run_resumed(&m);
     else
         die("unknown mode %s", m.mode);
     measure_print(&m, "");

@@ -48,4 +48,4 @@ bench-relay: $(relay_programs)
 	@$(AM_TESTS_ENVIRONMENT) python3 $(srcdir)/tests/bench/relay_crypto.py
 .PHONY: bench bench-quick bench-programs bench-relay
 
-EXTRA_DIST += tests/bench/relay_crypto.py tests/bench/bench.py tests/bench/by_proxy.py tests/bench/fairness.py tests/bench/RESULTS.md
+EXTRA_DIST += tests/bench/relay_crypto.py tests/bench/bench.py tests/bench/by_proxy.py tests/bench/fairness.py tests/bench/series.py tests/bench/RESULTS.md
