@@ -143,7 +143,7 @@ static void warn_of_absent_sockets(const struct daemon *d, const struct config *
                     first->name, first->socket ? first->socket : CONFIG_SOCKET_DEFAULT);
 }
 
-/* Unix sockets aside, their requests would be refused one by one. */
+/* Their requests would be refused one by one. */
 static void warn_of_missing_relays(const struct capabilities *caps, const struct config *config)
 {
     const struct rule *first = NULL;
@@ -154,7 +154,7 @@ static void warn_of_missing_relays(const struct capabilities *caps, const struct
         bool is_possible = (caps->can_seal || rule->seal != SEAL_REQUIRED) &&
                            (!caps->ktls_reason || !(rule->handoff & HANDOFF_KTLS));
 
-        if (is_possible || rule->handoff & HANDOFF_RELAY)
+        if (is_possible || rule->handoff & HANDOFF_RELAY || config_rule_has_unix_only(rule))
             continue;
         if (n++ == 0)
             first = rule;

@@ -141,3 +141,6 @@ int config_prepare(struct config *config, struct stats_table *table, unsigned n_
 
 struct config *config_ref(struct config *config);
 struct config *config_unref(struct config *config); /* returns NULL */
+
+/* None of the targets that the rule allows is of another scheme. */
+bool config_rule_has_unix_only(const struct rule *rule);

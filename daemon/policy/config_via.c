@@ -126,7 +126,7 @@ static int build_resolve(const struct section *section, struct rule *rule, char 
 
 /* ---- what cannot be ---- */
 
-static bool has_unix_only(const struct rule *rule)
+bool config_rule_has_unix_only(const struct rule *rule)
 {
     for (size_t i = 0; i < rule->n_allow; i++)
         if (rule->allow[i].is_any_scheme || rule->allow[i].scheme != SCHEME_UNIX)
@@ -136,7 +136,7 @@ static bool has_unix_only(const struct rule *rule)
 
 static int check_send_proxy(const struct section *section, const struct rule *rule, char *error)
 {
-    if (!rule->send_proxy.version || !has_unix_only(rule))
+    if (!rule->send_proxy.version || !config_rule_has_unix_only(rule))
         return 0;
     return config_refuse(error, &config_find_value(section, KEY_SEND_PROXY)->place,
                          "no PROXY header is sent to a Unix socket, and this rule allows nothing "
@@ -196,7 +196,7 @@ static int check_via(const struct section *section, const struct rule *rule, cha
     const struct value *resolve = config_find_value(section, KEY_RESOLVE);
     const struct proxy *last = rule->via[rule->n_via - 1];
 
-    if (has_unix_only(rule))
+    if (config_rule_has_unix_only(rule))
         return config_refuse(error, &config_find_value(section, KEY_VIA)->place,
                              "no proxy leads to a Unix socket, and this rule allows nothing else; "
                              "remove 'via'");

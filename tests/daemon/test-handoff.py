@@ -22,7 +22,7 @@ class Handoff(rig.Case):
     def start(self, head="", sections="", **keys):
         return self.start_daemon(
             f'workers = 1\n{head}tls "t" {{ ca-file = "{self.authority.certificate}" }}\n{sections}'
-            + rule(tls='"t"', allow=strings("*://*:*"), **keys))
+            + rule(**{"tls": '"t"', "allow": strings("*://*:*"), **keys}))
 
     def ask(self, daemon, target, handover):
         """The kind and the reason, or what the refusal says."""
@@ -71,8 +71,10 @@ class Handoff(rig.Case):
 
     def test_rules_that_cannot_work_here(self):
         """They are told at the start, and others are not."""
-        for kinds, is_told in ((["ktls"], True), (["ktls", "relay"], False)):
-            daemon = self.start(handoff=strings(*kinds))
+        for kinds, allow, is_told in ((["ktls"], "*://*:*", True),
+                                      (["ktls", "relay"], "*://*:*", False),
+                                      (["tcp"], "unix:/run/socket", False)):
+            daemon = self.start(allow=strings(allow), handoff=strings(*kinds))
             status = rig.status(daemon)
             if is_told and (status["ktls"] != "yes" or status["seal"] != "yes"):
                 daemon.wait_log("lacks relay, .*: 1, first '[^']+': .")
