@@ -246,7 +246,8 @@ int ktls_take_record(struct ktls_input *in, const uint8_t *data, size_t n)
 /* From Linux 6.14 on poll() says nothing of a KeyUpdate, nor of what is behind it, once the kernel
  * has met it at the end of some data: a caller that polls after each piece of data would wait for
  * ever. All that can be read is the KeyUpdate, so that reading may be shut down, which is
- * announced. */
+ * announced. What poll() does announce is not looked at: even a look takes an error such as
+ * ECONNRESET away, and the next call would not see it. A signal may make poll() fail. */
 void ktls_announce_next(int fd)
 {
     const struct timespec at_once = {0};
@@ -254,8 +255,9 @@ void ktls_announce_next(int fd)
     struct ktls_input in = {.fd = fd, .flags = MSG_PEEK | MSG_DONTWAIT};
     uint8_t byte;
 
-    if (ktls_receive(&in, &byte, sizeof byte) == sizeof byte && in.type == KTLS_HANDSHAKE &&
-        byte == KEY_UPDATE && ppoll(&polled, 1, &at_once, NULL) == 0)
+    if (ppoll(&polled, 1, &at_once, NULL) <= 0 &&
+        ktls_receive(&in, &byte, sizeof byte) == sizeof byte && in.type == KTLS_HANDSHAKE &&
+        byte == KEY_UPDATE)
         shutdown(fd, SHUT_RD);
 }
 

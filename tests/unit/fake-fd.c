@@ -161,6 +161,9 @@ static int await_record(int flags)
                 return -EAGAIN;
             event_done();
             return -EINTR;
+        case FAKE_LATE:
+            event_done();
+            break;
         }
     }
 }
@@ -249,8 +252,16 @@ static int play_poll(struct pollfd *polled, int64_t timeout_us)
     ck_assert_uint_lt(fake_fd.n_polls++, CALLS_MAX);
     ck_assert_int_eq(polled->events, POLLIN);
     ck_assert_int_ge(timeout_us, 0);
+    if (fake_fd.is_signalled) {
+        fake_fd.is_signalled = false;
+        return -EINTR;
+    }
+    if (e->kind == FAKE_LATE) {
+        event_done();
+        return play_silence(timeout_us);
+    }
     if (!fake_fd.announces_parts && !fake_fd.is_shut) {
-        if (fake_fd.has_expired ||
+        if (fake_fd.has_expired || (e->kind == FAKE_SIGNAL && timeout_us == 0) ||
             (e->kind == FAKE_PAUSE && (int64_t)e->number * US_PER_MS >= timeout_us))
             return play_silence(timeout_us);
         if (e->kind == FAKE_SIGNAL) {

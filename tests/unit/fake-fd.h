@@ -16,6 +16,7 @@ enum fake_event_kind {
     FAKE_RECORD,
     FAKE_PAUSE,  /* nothing there for `number` milliseconds */
     FAKE_SIGNAL, /* a wait is interrupted */
+    FAKE_LATE,   /* poll() does not see yet what comes next */
     FAKE_ERROR,  /* `number` is the errno */
     FAKE_FIN,    /* also behind the last event */
 };
@@ -44,6 +45,7 @@ struct fake_fd {
     bool hides_ends;      /* no MSG_EOR; no kernel known does it */
     bool announces_parts; /* as 6.1: poll() does not wait where a record has begun */
     bool expires_keys;    /* from 6.14 on: silent after a KeyUpdate */
+    bool is_signalled;    /* the next poll() fails */
     int send_errnos[4];   /* of the first calls of sendmsg() */
     int shutdown_errno;
 

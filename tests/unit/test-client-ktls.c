@@ -415,22 +415,26 @@ START_TEST(test_time_limit_in_a_message)
 }
 END_TEST
 
-/* Where poll() is silent about a KeyUpdate behind data, reading is shut down; nowhere else. */
+/* Where poll() is silent about a KeyUpdate behind data, or cannot tell, reading is shut down;
+ * nowhere else. */
 START_TEST(test_announced_update)
 {
     char buf[100];
 
-    for (unsigned v = 0; v < 8; v++) {
+    for (unsigned v = 0; v < 16; v++) {
         size_t room = v & 1 ? sizeof buf : 1;
+        bool has_signal = v & 8;
 
         fake_fd_reset(TLS_1_3);
         fake_fd.is_blocking = v & 2;
         fake_fd.expires_keys = v & 4;
+        fake_fd.is_signalled = has_signal;
         fake_fd_add_record(DATA, "x", 1);
         fake_fd_add_record(HANDSHAKE, "\x18\0\0\1\0", 5);
         fake_fd_add_record(DATA, "junk", 4);
         ck_assert_int_eq(fdial_recv(FAKE_FD, buf, room, 0), 1);
-        ck_assert_uint_eq(fake_fd.n_shutdowns, v == 5 || v == 7);
+        ck_assert_uint_eq(fake_fd.n_shutdowns, room > 1 && (fake_fd.expires_keys || has_signal));
+        fake_fd.is_signalled = false;
         ck_assert_int_eq(poll_now(), 1);
         ck_assert_int_eq(fdial_recv(FAKE_FD, buf, room, 0), -EKEYEXPIRED);
     }
@@ -460,6 +464,36 @@ START_TEST(test_look_ahead)
         ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), ends[_i]);
         ck_assert_uint_eq(fake_fd.n_shutdowns, 0);
     }
+}
+END_TEST
+
+/* What comes between poll() and the look. */
+START_TEST(test_late)
+{
+    static const struct part nexts[] = {PART(DATA, "\x18"), PART(HANDSHAKE, TICKET)};
+    static const int ends[] = {1, -ECONNABORTED};
+    char buf[100];
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd_add_record(DATA, "x", 1);
+    fake_fd_add((struct fake_event){.kind = FAKE_LATE});
+    fake_fd_add_record(nexts[_i].type, nexts[_i].bytes, nexts[_i].n);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), 1);
+    ck_assert_uint_eq(fake_fd.n_shutdowns, 0);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), ends[_i]);
+}
+END_TEST
+
+/* An error is told once by the kernel: it is for the next call. */
+START_TEST(test_error_behind_data)
+{
+    char buf[100];
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd_add_record(DATA, "x", 1);
+    fake_fd_add((struct fake_event){.kind = FAKE_ERROR, .number = ECONNRESET});
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), -ECONNRESET);
 }
 END_TEST
 
@@ -580,6 +614,8 @@ int main(void)
     tcase_add_loop_test(tcase, test_time_limit_in_a_message, 0, 2);
     tcase_add_loop_test(tcase, test_announced_update, 0, 1);
     tcase_add_loop_test(tcase, test_look_ahead, 0, 3);
+    tcase_add_loop_test(tcase, test_late, 0, 2);
+    tcase_add_test(tcase, test_error_behind_data);
     tcase_add_test(tcase, test_flood_inside_message);
     tcase_add_test(tcase, test_longest_ticket);
     tcase_add_loop_test(tcase, test_error, 0, sizeof errors / sizeof *errors);
