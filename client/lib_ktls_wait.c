@@ -66,13 +66,14 @@ static int wait_until(struct ktls_input *in, int64_t deadline_ms)
     return 1;
 }
 
+/* The kernel takes limits of which the milliseconds have no place in an int64_t. */
 static int64_t deadline_of(int fd)
 {
     struct timeval limit = {0};
     socklen_t n = sizeof limit;
     int64_t limit_ms;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &n) < 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &n) < 0 || limit.tv_sec > INT32_MAX)
         return INT64_MAX;
     limit_ms = (int64_t)limit.tv_sec * MS_PER_S + (limit.tv_usec + US_PER_MS - 1) / US_PER_MS;
     return limit_ms > 0 ? session_now_ms() + limit_ms : INT64_MAX;

@@ -397,6 +397,22 @@ START_TEST(test_time_limit)
 }
 END_TEST
 
+/* A limit of thousands of years is none. */
+START_TEST(test_endless_time_limit)
+{
+    static const int64_t limits[] = {INT64_MAX, INT64_MAX / 2, INT64_MAX / 1000};
+    char c;
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd.is_blocking = true;
+    fake_fd.limit_ms = limits[_i];
+    add_drips(&drips[0], 1, 1000);
+    fake_fd_add_record(DATA, "x", 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 1);
+    ck_assert_int_eq(waited_ms(), 2000);
+}
+END_TEST
+
 /* In the middle of a message it is over only when the rest does not come either. */
 START_TEST(test_time_limit_in_a_message)
 {
@@ -611,6 +627,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_drips_and_data, 0, 3);
     tcase_add_test(tcase, test_drips_of_another);
     tcase_add_loop_test(tcase, test_time_limit, 0, 3);
+    tcase_add_loop_test(tcase, test_endless_time_limit, 0, 3);
     tcase_add_loop_test(tcase, test_time_limit_in_a_message, 0, 2);
     tcase_add_loop_test(tcase, test_announced_update, 0, 1);
     tcase_add_loop_test(tcase, test_look_ahead, 0, 3);
