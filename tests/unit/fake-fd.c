@@ -56,6 +56,7 @@ static void event_done(void)
 {
     fake_fd.next++;
     fake_fd.offset = 0;
+    fake_fd.slept_us = 0;
     fake_fd.is_decrypted = false;
 }
 
@@ -82,6 +83,8 @@ static bool put_type(struct receipt *r, int type)
     struct cmsghdr head = {
         .cmsg_len = CMSG_LEN(sizeof byte), .cmsg_level = TLS_LEVEL, .cmsg_type = 2};
 
+    if (fake_fd.version == 0)
+        return true;
     if (r->header->msg_controllen < CMSG_LEN(sizeof byte)) {
         r->header->msg_flags |= MSG_CTRUNC;
         return type == DATA;
@@ -154,6 +157,10 @@ static int await_record(int flags)
         case FAKE_PAUSE:
             if (!fake_fd.is_blocking || (flags & MSG_DONTWAIT))
                 return -EAGAIN;
+            if (fake_fd.limit_ms > 0 && e->number > fake_fd.limit_ms) {
+                fake_fd.skew_us += fake_fd.limit_ms * US_PER_MS;
+                return -EAGAIN;
+            }
             fake_fd_wait();
             break;
         case FAKE_SIGNAL:
@@ -207,7 +214,7 @@ static ssize_t play_recvmsg(struct msghdr *header, int flags)
     }
     if (r.copied == 0 && e < 0)
         return e;
-    header->msg_controllen = r.control ? CMSG_LEN(1) : 0;
+    header->msg_controllen = r.control && fake_fd.version ? CMSG_LEN(1) : 0;
     return (ssize_t)r.copied;
 }
 
@@ -243,6 +250,19 @@ static int play_silence(int64_t timeout_us)
     ck_assert_int_ne(timeout_us, INT64_MAX);
     fake_fd.skew_us += timeout_us;
     return 0;
+}
+
+/* poll() has no use where it announces what is not there. */
+static int play_sleep(int64_t timeout_us)
+{
+    const struct fake_event *e = event_next();
+
+    ck_assert(fake_fd.announces_parts);
+    ck_assert_int_eq(e->kind, FAKE_PAUSE);
+    fake_fd.slept_us += timeout_us;
+    if (fake_fd.slept_us >= (int64_t)e->number * US_PER_MS)
+        event_done();
+    return play_silence(timeout_us);
 }
 
 static int play_poll(struct pollfd *polled, int64_t timeout_us)
@@ -335,8 +355,8 @@ int ppoll(struct pollfd *polled, nfds_t n, const struct timespec *timeout, const
     __asm__("" : "+r"(polled) : : "memory"); /* libc's header says that it is only written to */
     if (n == 1 && polled->fd == FAKE_FD)
         return (int)as_libc(play_poll(polled, timeout_us));
-    if (n == 0 && fake_fd.announces_parts)
-        return play_silence(timeout_us);
+    if (n == 0)
+        return play_sleep(timeout_us);
     return (int)syscall(SYS_ppoll, polled, n, timeout, mask, 0);
 }
 

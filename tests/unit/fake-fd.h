@@ -36,7 +36,7 @@ struct fake_sent {
 };
 
 struct fake_fd {
-    unsigned version; /* 0: getsockopt() fails with getsockopt_errno */
+    unsigned version; /* 0: no kernel TLS, getsockopt() fails with getsockopt_errno */
     int getsockopt_errno;
     bool is_blocking;
     int64_t limit_ms; /* SO_RCVTIMEO; 0: none */
@@ -62,7 +62,8 @@ struct fake_fd {
     int shutdowns[4];
     size_t n_shutdowns;
     unsigned n_recvs, n_polls;
-    int64_t skew_us; /* of the clock: what was waited for */
+    int64_t skew_us;  /* of the clock: what was waited for */
+    int64_t slept_us; /* of the next event's pause, where poll() does not wait */
 };
 
 extern struct fake_fd fake_fd;

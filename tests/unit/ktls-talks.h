@@ -120,6 +120,7 @@ static const struct talk talks[] = {
      "",
      -EPROTO},
     {"two alerts in one", TLS_1_3, {PART(ALERT, "\1\x5a\1\0")}, "", -EPROTO},
+    {"two half alerts", TLS_1_3, {PART(ALERT, "\1"), PART(ALERT, "\0")}, "", -EPROTO},
     {"a long alert", TLS_1_3, {PART(ALERT, "\1\0\0")}, "", -EPROTO},
     {"an empty alert", TLS_1_3, {PART(ALERT, "")}, "", -EPROTO},
     {"empty data, then a ticket",

@@ -47,6 +47,43 @@ START_TEST(test_unix_pair)
 }
 END_TEST
 
+/* The kernel waits, as long as it likes. */
+START_TEST(test_plain_wait)
+{
+    char c;
+
+    fake_fd_reset(0);
+    fake_fd.is_blocking = true;
+    fake_fd.limit_ms = 1000;
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 900});
+    fake_fd_add_record(DATA, "x", 1);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EAGAIN);
+    ck_assert_int_eq(fake_fd.skew_us, 1900000);
+    ck_assert_uint_eq(fake_fd.n_polls, 0);
+    fake_fd.is_blocking = false;
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EAGAIN);
+}
+END_TEST
+
+/* Sockets have other control messages, of which a part has room too. */
+START_TEST(test_other_control_message)
+{
+    const int on = 1;
+    int pair[2];
+    char c;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    ck_assert_int_eq(setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
+    ck_assert_int_eq(fdial_send(pair[1], "x", 1, 0), 1);
+    close(pair[1]);
+    ck_assert_int_eq(fdial_recv(pair[0], &c, 1, 0), 1);
+    ck_assert_int_eq(fdial_recv(pair[0], &c, 1, 0), 0);
+    close(pair[0]);
+}
+END_TEST
+
 static unsigned count_fds(void)
 {
     DIR *dir = opendir("/proc/self/fd");
@@ -182,7 +219,9 @@ int main(void)
     TCase *tcase = tcase_create("client-io");
 
     tcase_add_loop_test(tcase, test_plain_end, 0, 3);
+    tcase_add_test(tcase, test_plain_wait);
     tcase_add_test(tcase, test_unix_pair);
+    tcase_add_test(tcase, test_other_control_message);
     tcase_add_test(tcase, test_no_fds_taken);
     tcase_add_test(tcase, test_shutdown);
     tcase_add_loop_test(tcase, test_shutdown_again, 0, 2);

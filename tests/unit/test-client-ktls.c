@@ -202,6 +202,25 @@ START_TEST(test_announced_part)
     ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EPROTO);
     ck_assert_int_eq(waited_ms(), WAIT_MS);
     ck_assert_uint_lt(fake_fd.n_recvs, 200);
+    ck_assert_uint_gt(fake_fd.n_recvs, WAIT_MS / 105);
+}
+END_TEST
+
+/* … and for the next record anew it is asked for soon. */
+START_TEST(test_announced_rest)
+{
+    char c;
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd.is_blocking = true;
+    fake_fd.announces_parts = true;
+    fake_fd_add_record(HANDSHAKE, TICKET, 3);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 200});
+    fake_fd_add_record(HANDSHAKE, &(TICKET)[3], sizeof TICKET - 1 - 3);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1});
+    fake_fd_add_record(DATA, "x", 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 1);
+    ck_assert_int_lt(waited_ms(), 210);
 }
 END_TEST
 
@@ -211,7 +230,10 @@ START_TEST(test_signal_in_a_message)
 {
     char c;
 
-    for (unsigned has_data = 0; has_data < 2; has_data++) {
+    for (unsigned v = 0; v < 4; v++) {
+        bool has_data = v & 1;
+        int flags = v & 2 ? MSG_WAITALL : 0;
+
         fake_fd_reset(TLS_1_3);
         fake_fd.is_blocking = true;
         fake_fd_add_record(HANDSHAKE, TICKET, 3);
@@ -221,8 +243,8 @@ START_TEST(test_signal_in_a_message)
         if (!has_data)
             fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
         fake_fd_add_record(DATA, "x", 1);
-        ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EINTR);
-        ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 1);
+        ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, flags), -EINTR);
+        ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, flags), 1);
         ck_assert_int_eq(c, 'x');
     }
 }
@@ -257,7 +279,7 @@ START_TEST(test_blocking_is_interrupted)
     fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1000});
     fake_fd_add_record(HANDSHAKE, &(TICKET)[3], 1);
     fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
-    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EPROTO);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, _i ? MSG_WAITALL : 0), -EPROTO);
     ck_assert_int_le(waited_ms(), WAIT_MS);
 }
 END_TEST
@@ -280,6 +302,23 @@ START_TEST(test_flood)
             ck_assert_int_eq(fdial_recv(FAKE_FD, buf, size, 0), n == FLOOD_LIMIT ? 1 : -EPROTO);
         }
     }
+}
+END_TEST
+
+/* What a call before has counted is counted once. */
+START_TEST(test_flood_behind_a_drip)
+{
+    char c;
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 1});
+    for (unsigned i = 0; i < FLOOD_LIMIT - 1 + (unsigned)_i; i++)
+        fake_fd_add_record(HANDSHAKE, TICKET, sizeof TICKET - 1);
+    fake_fd_add_record(DATA, "x", 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EAGAIN);
+    fake_fd_wait();
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), _i == 0 ? 1 : -EPROTO);
 }
 END_TEST
 
@@ -361,6 +400,24 @@ START_TEST(test_drips_and_data)
     for (unsigned i = 0; i < 3; i++)
         ck_assert_int_eq(receive_polled(&n_calls), 1);
     ck_assert_int_eq(receive_polled(&n_calls), -EPROTO);
+}
+END_TEST
+
+/* … and a signal does not. */
+START_TEST(test_drips_and_signals)
+{
+    unsigned n_calls = 0;
+    char c;
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd.is_blocking = true;
+    for (unsigned i = 0; i <= FLOOD_LIMIT; i++) {
+        fake_fd_add_record(drips[_i].type, drips[_i].bytes, drips[_i].n);
+        add_gap(GAP_SIGNAL);
+    }
+    while (fdial_recv(FAKE_FD, &c, 1, 0) == -EINTR)
+        n_calls++;
+    ck_assert_uint_eq(n_calls, FLOOD_LIMIT);
 }
 END_TEST
 
@@ -513,6 +570,20 @@ START_TEST(test_error_behind_data)
 }
 END_TEST
 
+/* RFC 8446, 5.1: no empty records of the handshake, whatever follows. */
+START_TEST(test_nothing_in_a_message)
+{
+    char c;
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd_add_record(HANDSHAKE, TICKET, 3);
+    fake_fd_add_record(HANDSHAKE, "", 0);
+    fake_fd_add_record(HANDSHAKE, &(TICKET)[3], sizeof TICKET - 1 - 3);
+    fake_fd_add_record(DATA, "x", 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EPROTO);
+}
+END_TEST
+
 START_TEST(test_flood_inside_message)
 {
     static uint8_t bytes[65536] = {4, 0, 0xff, 0xfc};
@@ -559,13 +630,18 @@ static const struct {
     {0, ECONNRESET, -ECONNRESET},
 };
 
+/* Behind empty records too, of which the kernel leaves the type. */
 START_TEST(test_error)
 {
     char c;
 
-    fake_fd_reset(errors[_i].version);
-    fake_fd_add((struct fake_event){.kind = FAKE_ERROR, .number = errors[_i].error});
-    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), errors[_i].expected);
+    for (unsigned has_empty = 0; has_empty < 2; has_empty++) {
+        fake_fd_reset(errors[_i].version);
+        if (has_empty)
+            fake_fd_add_record(DATA, "", 0);
+        fake_fd_add((struct fake_event){.kind = FAKE_ERROR, .number = errors[_i].error});
+        ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), errors[_i].expected);
+    }
 }
 END_TEST
 
@@ -607,6 +683,24 @@ START_TEST(test_flags)
 }
 END_TEST
 
+/* The kernel waits, once for as long as the limit says, and puts together what comes. */
+START_TEST(test_wait_all)
+{
+    char buf[4];
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd.is_blocking = true;
+    fake_fd.limit_ms = 1000;
+    fake_fd_add_record(DATA, "ab", 2);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 900});
+    fake_fd_add_record(DATA, "cd", 2);
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, 4, MSG_WAITALL), 4);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, 4, MSG_WAITALL), -EAGAIN);
+    ck_assert_int_eq(waited_ms(), 1900);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("client-ktls");
@@ -618,13 +712,16 @@ int main(void)
     tcase_add_test(tcase, test_cut);
     tcase_add_test(tcase, test_drip);
     tcase_add_test(tcase, test_announced_part);
+    tcase_add_test(tcase, test_announced_rest);
     tcase_add_test(tcase, test_signal_in_a_message);
     tcase_add_test(tcase, test_blocking_waits);
-    tcase_add_test(tcase, test_blocking_is_interrupted);
+    tcase_add_loop_test(tcase, test_blocking_is_interrupted, 0, 2);
     tcase_add_loop_test(tcase, test_flood, 0, 3);
+    tcase_add_loop_test(tcase, test_flood_behind_a_drip, 0, 2);
     tcase_add_loop_test(tcase, test_flood_of_empty_records, 0, 2);
     tcase_add_loop_test(tcase, test_drips, 0, 6);
     tcase_add_loop_test(tcase, test_drips_and_data, 0, 3);
+    tcase_add_loop_test(tcase, test_drips_and_signals, 0, 3);
     tcase_add_test(tcase, test_drips_of_another);
     tcase_add_loop_test(tcase, test_time_limit, 0, 3);
     tcase_add_loop_test(tcase, test_endless_time_limit, 0, 3);
@@ -633,11 +730,13 @@ int main(void)
     tcase_add_loop_test(tcase, test_look_ahead, 0, 3);
     tcase_add_loop_test(tcase, test_late, 0, 2);
     tcase_add_test(tcase, test_error_behind_data);
+    tcase_add_test(tcase, test_nothing_in_a_message);
     tcase_add_test(tcase, test_flood_inside_message);
     tcase_add_test(tcase, test_longest_ticket);
     tcase_add_loop_test(tcase, test_error, 0, sizeof errors / sizeof *errors);
     tcase_add_test(tcase, test_no_room);
     tcase_add_test(tcase, test_flags);
+    tcase_add_test(tcase, test_wait_all);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }
