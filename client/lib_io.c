@@ -57,10 +57,10 @@ static ssize_t receive(struct ktls_input *in, void *buf, size_t n)
 
 ssize_t fdial_recv(int fd, void *buf, size_t n, int flags)
 {
-    bool is_kernels = flags & MSG_WAITALL; /* only the kernel can put together what it began */
+    bool is_kernel_waiting = flags & MSG_WAITALL; /* it alone can put together what comes */
     struct ktls_input in = {.fd = fd,
-                            .flags = is_kernels ? flags : flags | MSG_DONTWAIT,
-                            .may_wait = !is_kernels && !(flags & MSG_DONTWAIT)};
+                            .flags = is_kernel_waiting ? flags : flags | MSG_DONTWAIT,
+                            .may_wait = !is_kernel_waiting && !(flags & MSG_DONTWAIT)};
     ssize_t r;
 
     if ((flags & ~RECV_FLAGS) != 0 && ktls_get_version(fd, KTLS_RX) != 0)
@@ -68,7 +68,7 @@ ssize_t fdial_recv(int fd, void *buf, size_t n, int flags)
     r = receive(&in, buf, n);
     if (r > 0 && in.type == KTLS_DATA) {
         ktls_row_forget(fd);
-        if (in.is_whole && (size_t)r < n)
+        if ((size_t)r < n)
             ktls_announce_next(fd);
     }
     if (r == -EAGAIN || r == -EINTR)

@@ -168,7 +168,7 @@ static int take_alert(struct ktls_input *in, const uint8_t *data, size_t n)
     uint8_t alert[ALERT_SIZE];
     int r;
 
-    if (n == 0 || n > sizeof alert)
+    if (n > sizeof alert)
         return -EPROTO;
     memcpy(alert, data, n);
     if (n < sizeof alert) {

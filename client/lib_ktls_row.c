@@ -3,10 +3,10 @@
  * A peer may send as many as it likes, and each costs a wake-up, so a row that gets too long ends
  * the connection. Most callers do not block and are told EAGAIN behind each record or two, so the
  * row has to outlast the call. It is kept in a small table of each thread, of which an entry is
- * written when a call ends behind such a record, and cleared when data comes; the socket's cookie
- * tells whether the fd is still the same connection. What another thread, another process, or an
- * fd in the same place has counted is not known here: then the peer may send more, and nothing
- * else comes of it.
+ * written when a call ends behind such a record, and cleared when data comes. It is found by the
+ * fd, so that data costs no system call; the socket's cookie tells whether the fd is still the same
+ * connection. What another thread, another process, or an fd in the same place has counted is not
+ * known here: then the peer may send more, and nothing else comes of it.
  */
 #include <sys/socket.h>
 

@@ -84,7 +84,7 @@ int ktls_await(struct ktls_input *in)
     if (!in->may_wait)
         return -EAGAIN;
     if (!in->knows_deadline) {
-        if (ktls_get_version(in->fd, KTLS_RX) == 0) {
+        if (ktls_get_version(in->fd, KTLS_RX) == 0) { /* before fcntl(): see lib_io.c */
             in->may_wait = false;
             in->flags &= ~MSG_DONTWAIT;
             return 1;
@@ -103,7 +103,6 @@ int ktls_await_rest(struct ktls_input *in)
     int r = in->is_interrupted ? -EAGAIN : ktls_await(in);
 
     if (r == -EAGAIN) {
-        in->may_wait = false;
         in->flags |= MSG_DONTWAIT;
         if (in->rest_deadline_ms == 0)
             in->rest_deadline_ms = session_now_ms() + KTLS_MESSAGE_WAIT_MS;
