@@ -306,6 +306,7 @@ static int play_getsockopt(int level, int option, void *value, socklen_t *n)
     uint16_t info[2] = {(uint16_t)fake_fd.version, 51};
     struct timeval limit = {fake_fd.limit_ms / MS_PER_S, fake_fd.limit_ms % MS_PER_S * US_PER_MS};
 
+    fake_fd.n_getsockopts++;
     if (level == SOL_SOCKET && option == SO_COOKIE)
         return answer(value, n, &fake_fd.cookie, sizeof fake_fd.cookie);
     if (level == SOL_SOCKET && option == SO_RCVTIMEO)

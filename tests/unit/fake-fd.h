@@ -61,7 +61,7 @@ struct fake_fd {
     size_t n_sent, n_send_calls;
     int shutdowns[4];
     size_t n_shutdowns;
-    unsigned n_recvs, n_polls;
+    unsigned n_recvs, n_polls, n_getsockopts;
     int64_t skew_us;  /* of the clock: what was waited for */
     int64_t slept_us; /* of the next event's pause, where poll() does not wait */
 };

@@ -50,7 +50,7 @@ END_TEST
 /* The kernel waits, as long as it likes. */
 START_TEST(test_plain_wait)
 {
-    char c;
+    char c[4];
 
     fake_fd_reset(0);
     fake_fd.is_blocking = true;
@@ -58,12 +58,12 @@ START_TEST(test_plain_wait)
     fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 900});
     fake_fd_add_record(DATA, "x", 1);
     fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
-    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), 1);
-    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EAGAIN);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, c, sizeof c, 0), 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, c, sizeof c, 0), -EAGAIN);
     ck_assert_int_eq(fake_fd.skew_us, 1900000);
     ck_assert_uint_eq(fake_fd.n_polls, 0);
     fake_fd.is_blocking = false;
-    ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EAGAIN);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, c, sizeof c, 0), -EAGAIN);
 }
 END_TEST
 

@@ -349,7 +349,7 @@ static void add_drips(const struct part *drip, unsigned n, int pause_ms)
     fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = pause_ms});
 }
 
-/* Calls until there is something else than EAGAIN. */
+/* Calls until there is something else than EAGAIN, and each time once more than is needed. */
 static ssize_t receive_polled(unsigned *n_calls)
 {
     char buf[100];
@@ -357,6 +357,7 @@ static ssize_t receive_polled(unsigned *n_calls)
 
     while ((r = fdial_recv(FAKE_FD, buf, sizeof buf, 0)) == -EAGAIN) {
         (*n_calls)++;
+        ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), -EAGAIN);
         fake_fd_wait();
     }
     return r;
@@ -511,6 +512,19 @@ START_TEST(test_announced_update)
         ck_assert_int_eq(poll_now(), 1);
         ck_assert_int_eq(fdial_recv(FAKE_FD, buf, room, 0), -EKEYEXPIRED);
     }
+}
+END_TEST
+
+/* Data that fills the buffer costs one system call. */
+START_TEST(test_calls)
+{
+    char buf[4];
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd_add_record(DATA, "abcd", 4);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), 4);
+    ck_assert_uint_eq(fake_fd.n_recvs, 1);
+    ck_assert_uint_eq(fake_fd.n_polls + fake_fd.n_getsockopts, 0);
 }
 END_TEST
 
@@ -727,6 +741,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_endless_time_limit, 0, 3);
     tcase_add_loop_test(tcase, test_time_limit_in_a_message, 0, 2);
     tcase_add_loop_test(tcase, test_announced_update, 0, 1);
+    tcase_add_test(tcase, test_calls);
     tcase_add_loop_test(tcase, test_look_ahead, 0, 3);
     tcase_add_loop_test(tcase, test_late, 0, 2);
     tcase_add_test(tcase, test_error_behind_data);
