@@ -1,8 +1,8 @@
 /* libfdial: connections set up by fdiald(8). See fdial(3).
  *
  * Every function that returns int gives 0 or a positive value, or a negative errno. One session
- * (struct fdial) is used by one thread at a time; sessions are independent. No globals, no threads,
- * no signal handlers, nothing is printed.
+ * (struct fdial) is used by one thread at a time; sessions are independent. No threads, no signal
+ * handlers, nothing is printed.
  *
  * A session belongs to the process that opened it: after fork() the child opens its own.
  */

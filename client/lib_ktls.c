@@ -247,17 +247,20 @@ int ktls_take_record(struct ktls_input *in, const uint8_t *data, size_t n)
  * has met it at the end of some data: a caller that polls after each piece of data would wait for
  * ever. All that can be read is the KeyUpdate, so that reading may be shut down, which is
  * announced. What poll() does announce is not looked at: even a look takes an error such as
- * ECONNRESET away, and the next call would not see it. A signal may make poll() fail. */
+ * ECONNRESET away, and the next call would not see it; of one that comes in between it sees at
+ * least that reading is over. A signal may make poll() fail. */
 void ktls_announce_next(int fd)
 {
     const struct timespec at_once = {0};
     struct pollfd polled = {.fd = fd, .events = POLLIN};
     struct ktls_input in = {.fd = fd, .flags = MSG_PEEK | MSG_DONTWAIT};
     uint8_t byte;
+    ssize_t r;
 
-    if (ppoll(&polled, 1, &at_once, NULL) <= 0 &&
-        ktls_receive(&in, &byte, sizeof byte) == sizeof byte && in.type == KTLS_HANDSHAKE &&
-        byte == KEY_UPDATE)
+    if (ppoll(&polled, 1, &at_once, NULL) > 0)
+        return;
+    r = ktls_receive(&in, &byte, sizeof byte);
+    if (r < 0 ? r != -EAGAIN : r > 0 && in.type == KTLS_HANDSHAKE && byte == KEY_UPDATE)
         shutdown(fd, SHUT_RD);
 }
 

@@ -155,6 +155,8 @@ static int await_record(int flags)
             event_done();
             return -e->number;
         case FAKE_PAUSE:
+            if (fake_fd.is_shut)
+                return 0;
             if (!fake_fd.is_blocking || (flags & MSG_DONTWAIT))
                 return -EAGAIN;
             if (fake_fd.limit_ms > 0 && e->number > fake_fd.limit_ms) {

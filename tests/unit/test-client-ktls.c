@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -387,11 +388,27 @@ START_TEST(test_drips)
 }
 END_TEST
 
-/* Data ends a row. */
-START_TEST(test_drips_and_data)
+static void *receive_and_tell(void *ret)
 {
     unsigned n_calls = 0;
 
+    *(ssize_t *)ret = receive_polled(&n_calls);
+    return NULL;
+}
+
+static ssize_t receive_in_a_thread(void)
+{
+    pthread_t thread;
+    ssize_t r = 0;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, receive_and_tell, &r), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    return r;
+}
+
+/* Data ends a row, whichever thread it was told to. */
+START_TEST(test_drips_and_data)
+{
     fake_fd_reset(TLS_1_3);
     for (unsigned i = 0; i < 3; i++) {
         add_drips(&drips[_i], FLOOD_LIMIT, 1);
@@ -399,8 +416,23 @@ START_TEST(test_drips_and_data)
     }
     add_drips(&drips[_i], FLOOD_LIMIT + 1, 1);
     for (unsigned i = 0; i < 3; i++)
-        ck_assert_int_eq(receive_polled(&n_calls), 1);
-    ck_assert_int_eq(receive_polled(&n_calls), -EPROTO);
+        ck_assert_int_eq(receive_in_a_thread(), 1);
+    ck_assert_int_eq(receive_in_a_thread(), -EPROTO);
+}
+END_TEST
+
+/* One that many threads take turns in is one row. */
+START_TEST(test_drips_to_threads)
+{
+    char c;
+
+    fake_fd_reset(TLS_1_3);
+    add_drips(&drips[_i], FLOOD_LIMIT + 1, 1);
+    for (unsigned i = 0; i < FLOOD_LIMIT; i++) {
+        fake_fd_wait();
+        ck_assert_int_eq(fdial_recv(FAKE_FD, &c, 1, 0), -EAGAIN);
+    }
+    ck_assert_int_eq(receive_in_a_thread(), -EPROTO);
 }
 END_TEST
 
@@ -551,6 +583,22 @@ START_TEST(test_look_ahead)
         ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), ends[_i]);
         ck_assert_uint_eq(fake_fd.n_shutdowns, 0);
     }
+}
+END_TEST
+
+/* An error that comes between poll() and the look is not told by its name, but it is one. */
+START_TEST(test_late_error)
+{
+    char buf[100];
+
+    fake_fd_reset(TLS_1_3);
+    fake_fd_add_record(DATA, "x", 1);
+    fake_fd_add((struct fake_event){.kind = FAKE_LATE});
+    fake_fd_add((struct fake_event){.kind = FAKE_ERROR, .number = EBADMSG});
+    fake_fd_add((struct fake_event){.kind = FAKE_PAUSE, .number = 600000});
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), 1);
+    ck_assert_int_eq(poll_now(), 1);
+    ck_assert_int_eq(fdial_recv(FAKE_FD, buf, sizeof buf, 0), -ECONNABORTED);
 }
 END_TEST
 
@@ -735,6 +783,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_flood_of_empty_records, 0, 2);
     tcase_add_loop_test(tcase, test_drips, 0, 6);
     tcase_add_loop_test(tcase, test_drips_and_data, 0, 3);
+    tcase_add_loop_test(tcase, test_drips_to_threads, 0, 3);
     tcase_add_loop_test(tcase, test_drips_and_signals, 0, 3);
     tcase_add_test(tcase, test_drips_of_another);
     tcase_add_loop_test(tcase, test_time_limit, 0, 3);
@@ -743,6 +792,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_announced_update, 0, 1);
     tcase_add_test(tcase, test_calls);
     tcase_add_loop_test(tcase, test_look_ahead, 0, 3);
+    tcase_add_test(tcase, test_late_error);
     tcase_add_loop_test(tcase, test_late, 0, 2);
     tcase_add_test(tcase, test_error_behind_data);
     tcase_add_test(tcase, test_nothing_in_a_message);
