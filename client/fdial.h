@@ -172,8 +172,8 @@ int fdial_status(struct fdial *d, char **ret_lines);
 int fdial_metrics(struct fdial *d, char **ret_text);
 
 /* For every kind of connection: recv(2), send(2) (without SIGPIPE) and shutdown(2) with a negative
- * errno, and with kernel TLS what TLS needs besides. recvmsg, sendmsg, ppoll, getsockopt, fcntl,
- * shutdown and clock_gettime are the only system calls. See fdial-ktls(7).
+ * errno, and with kernel TLS what TLS needs besides. recvmsg, sendmsg, ppoll, getsockopt,
+ * setsockopt, fcntl, shutdown and clock_gettime are the only system calls. See fdial-ktls(7).
  *
  * fdial_recv: data, 0 at a clean end (or n is 0), or with kernel TLS also -ECONNABORTED the stream
  * ended without TLS's own end · -EKEYEXPIRED KeyUpdate · -EPROTO the peer broke TLS, or sent more

@@ -8,8 +8,8 @@
  * What an fd is is not remembered: the kernel is asked, and only when it matters, which is at an
  * end, an error, a record that is not data, or when there is nothing yet.
  *
- * recvmsg, sendmsg, getsockopt and shutdown, with kernel TLS also ppoll, fcntl and (where it is a
- * system call) clock_gettime: a caller's seccomp filter may know no others.
+ * recvmsg, sendmsg, getsockopt and shutdown, with kernel TLS also ppoll, setsockopt, fcntl and
+ * (where it is a system call) clock_gettime: a caller's seccomp filter may know no others.
  */
 #include "client/fdial.h"
 

@@ -29,6 +29,10 @@
 
 #define VERSION_1_2 0x0303
 
+/* Of struct tls12_crypto_info_aes_gcm_128; of that of AES-256-GCM, and of CHACHA20-POLY1305. */
+static const socklen_t keys_sizes[] = {40, 56};
+#define KEYS_MAX 56
+
 #define ALERT_SIZE  2
 #define SCRATCH_MAX 1024
 
@@ -243,12 +247,30 @@ int ktls_take_record(struct ktls_input *in, const uint8_t *data, size_t n)
     }
 }
 
+/* Gives the kernel the keys that it has. */
+static void renew_keys(int fd)
+{
+    uint8_t keys[KEYS_MAX];
+
+    for (size_t i = 0; i < sizeof keys_sizes / sizeof *keys_sizes; i++) {
+        socklen_t n = keys_sizes[i];
+
+        if (getsockopt(fd, SOL_TLS_LEVEL, KTLS_RX, keys, &n) == 0) {
+            setsockopt(fd, SOL_TLS_LEVEL, KTLS_RX, keys, n);
+            break;
+        }
+    }
+    explicit_bzero(keys, sizeof keys);
+}
+
 /* From Linux 6.14 on poll() says nothing of a KeyUpdate, nor of what is behind it, once the kernel
- * has met it at the end of some data: a caller that polls after each piece of data would wait for
- * ever. All that can be read is the KeyUpdate, so that reading may be shut down, which is
- * announced. What poll() does announce is not looked at: even a look takes an error such as
- * ECONNRESET away, and the next call would not see it; of one that comes in between it sees at
- * least that reading is over. A signal may make poll() fail. */
+ * has met it at the end of some data, until new keys are set: a caller that polls after each piece
+ * of data would wait for ever. Nobody has the new keys, but the old ones make the kernel go on as
+ * those before it do.
+ *
+ * What poll() does announce is not looked at: even a look takes an error such as ECONNRESET away,
+ * and the next call would not see it. Of one that comes in between it sees at least that reading is
+ * over. A signal may make poll() fail. */
 void ktls_announce_next(int fd)
 {
     const struct timespec at_once = {0};
@@ -260,8 +282,10 @@ void ktls_announce_next(int fd)
     if (ppoll(&polled, 1, &at_once, NULL) > 0)
         return;
     r = ktls_receive(&in, &byte, sizeof byte);
-    if (r < 0 ? r != -EAGAIN : r > 0 && in.type == KTLS_HANDSHAKE && byte == KEY_UPDATE)
+    if (r < 0 && r != -EAGAIN)
         shutdown(fd, SHUT_RD);
+    else if (r == 0 || (r > 0 && in.type == KTLS_HANDSHAKE && byte == KEY_UPDATE))
+        renew_keys(fd);
 }
 
 int ktls_send_close(int fd)

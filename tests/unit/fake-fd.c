@@ -303,6 +303,9 @@ static int answer(void *value, socklen_t *n, const void *answer, size_t size)
     return 0;
 }
 
+/* In the size of two ciphers of three. */
+static const char keys[56] = "version, cipher, keys and the number of the next record";
+
 static int play_getsockopt(int level, int option, void *value, socklen_t *n)
 {
     uint16_t info[2] = {(uint16_t)fake_fd.version, 51};
@@ -315,7 +318,26 @@ static int play_getsockopt(int level, int option, void *value, socklen_t *n)
         return answer(value, n, &limit, sizeof limit);
     ck_assert_int_eq(level, TLS_LEVEL);
     ck_assert(option == 1 || option == 2);
-    return fake_fd.version == 0 ? -fake_fd.getsockopt_errno : answer(value, n, info, sizeof info);
+    if (fake_fd.version == 0)
+        return -fake_fd.getsockopt_errno;
+    if (*n == sizeof info)
+        return answer(value, n, info, sizeof info);
+    ck_assert_int_eq(option, 2);
+    return *n == sizeof keys ? answer(value, n, keys, sizeof keys) : -EINVAL;
+}
+
+/* The keys that it has; with those of the peer nobody can come. */
+static int play_setsockopt(int level, int option, const void *value, socklen_t n)
+{
+    ck_assert_int_eq(level, TLS_LEVEL);
+    ck_assert_int_eq(option, 2);
+    ck_assert_uint_eq(n, sizeof keys);
+    ck_assert_int_eq(memcmp(value, keys, n), 0);
+    fake_fd.n_renewals++;
+    if (!fake_fd.expires_keys)
+        return -EBUSY;
+    fake_fd.has_expired = false;
+    return 0;
 }
 
 static int play_shutdown(int how)
@@ -367,6 +389,12 @@ int getsockopt(int fd, int level, int option, void *value, socklen_t *n)
 {
     return fd == FAKE_FD ? (int)as_libc(play_getsockopt(level, option, value, n))
                          : (int)syscall(SYS_getsockopt, fd, level, option, value, n);
+}
+
+int setsockopt(int fd, int level, int option, const void *value, socklen_t n)
+{
+    return fd == FAKE_FD ? (int)as_libc(play_setsockopt(level, option, value, n))
+                         : (int)syscall(SYS_setsockopt, fd, level, option, value, n);
 }
 
 int shutdown(int fd, int how)

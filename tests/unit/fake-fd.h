@@ -44,7 +44,7 @@ struct fake_fd {
     bool is_old;          /* before 6.1.80: joins records of one type behind a rest */
     bool hides_ends;      /* no MSG_EOR; no kernel known does it */
     bool announces_parts; /* as 6.1: poll() does not wait where a record has begun */
-    bool expires_keys;    /* from 6.14 on: silent after a KeyUpdate */
+    bool expires_keys;    /* from 6.14 on: silent after a KeyUpdate, until keys are set */
     bool is_signalled;    /* the next poll() fails */
     int send_errnos[4];   /* of the first calls of sendmsg() */
     int shutdown_errno;
@@ -61,6 +61,7 @@ struct fake_fd {
     size_t n_sent, n_send_calls;
     int shutdowns[4];
     size_t n_shutdowns;
+    unsigned n_renewals; /* of the keys */
     unsigned n_recvs, n_polls, n_getsockopts;
     int64_t skew_us;  /* of the clock: what was waited for */
     int64_t slept_us; /* of the next event's pause, where poll() does not wait */

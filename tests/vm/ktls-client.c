@@ -17,6 +17,7 @@
  *     put=FILE    fdial_send of a whole file
  *     echo=IN:OUT sends the file, and receives as many bytes meanwhile
  *     shut        fdial_shutdown(SHUT_WR)
+ *     sent        waits until the peer has all that was sent
  *     keys        the cipher that getsockopt(TLS_RX) tells, and whether it gives the key
  *     meet=FIFO   waits until somebody opens it to read
  */
@@ -25,12 +26,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <linux/tls.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -294,6 +297,20 @@ static void play_shut(char *value)
         note_end(r);
 }
 
+static void play_sent(char *value)
+{
+    int left = 1;
+
+    (void)value;
+    for (unsigned ms = 0; left > 0 && ms < SILENCE_MS; ms += 10) {
+        if (ioctl(fd, SIOCOUTQ, &left) < 0)
+            fail("SIOCOUTQ", errno);
+        poll(NULL, 0, left > 0 ? 10 : 0);
+    }
+    if (left > 0)
+        fail("not sent", ETIMEDOUT);
+}
+
 static const char *const cipher_names[] = {
     [TLS_CIPHER_AES_GCM_128] = "AES-128-GCM",
     [TLS_CIPHER_AES_GCM_256] = "AES-256-GCM",
@@ -338,6 +355,7 @@ static const struct {
     {"send", play_send}, {"recv", play_recv}, {"read", play_read}, {"line", play_line},
     {"get", play_get},   {"same", play_same}, {"put", play_put},   {"echo", play_echo},
     {"shut", play_shut}, {"keys", play_keys}, {"meet", play_meet}, {"limit", play_limit},
+    {"sent", play_sent},
 };
 
 static void play(char *word)

@@ -191,6 +191,21 @@ void peer_hear(struct peer *p, size_t n)
     }
 }
 
+void peer_count(struct peer *p)
+{
+    uint8_t record[RECORD_MAX], type, *data;
+    size_t total = 0;
+    int n;
+
+    peer_flush(p);
+    finish_handshake(p);
+    while ((n = hear_record(p, record, &type, &data)) >= 0 && type == RECORD_APPLICATION)
+        total += (size_t)n;
+    peer_note(p, " %zu bytes", total);
+    if (n >= 0)
+        note_record(p, type, data, (size_t)n);
+}
+
 void peer_echo(struct peer *p)
 {
     uint8_t record[RECORD_MAX], type, *data;

@@ -37,6 +37,8 @@ void peer_hear(struct peer *p, size_t n);
 /* Plays a word, which is written to. */
 void peer_play(struct peer *p, char *word);
 void peer_reset(int fd); /* and closes */
+/* Reads data until something else comes, and notes how much. */
+void peer_count(struct peer *p);
 /* Sends data back until something else comes. */
 void peer_echo(struct peer *p);
 __attribute__((format(printf, 2, 3))) void peer_note(struct peer *p, const char *format, ...);

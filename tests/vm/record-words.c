@@ -21,6 +21,7 @@
  *     slow=TEXT     application data, each byte of the record in a send() of its own
  *     flush
  *     hear=N        reads until the client has sent N bytes of data
+ *     count         reads until something that is not data, and tells how many bytes that were
  *     echo          sends the client's data back, until its close_notify
  *     fin           TCP's end of what the server sends
  *     rst           a reset
@@ -224,6 +225,12 @@ static void play_hear(struct peer *p, const char *value)
     peer_hear(p, (size_t)atoi(value));
 }
 
+static void play_count(struct peer *p, const char *value)
+{
+    (void)value;
+    peer_count(p);
+}
+
 static void play_echo(struct peer *p, const char *value)
 {
     (void)value;
@@ -288,6 +295,7 @@ static const struct {
     {"slow", play_slow},
     {"flush", play_flush},
     {"hear", play_hear},
+    {"count", play_count},
     {"echo", play_echo},
     {"fin", play_fin},
     {"rst", play_rst},

@@ -3,7 +3,7 @@
 . /fdial/guest/tap.sh
 # shellcheck source=tests/vm/guest/ktls.sh
 . /fdial/guest/ktls.sh
-plan 128
+plan 141
 
 # The client prints just this, and the server has heard just that (*: whatever it was).
 # shellcheck disable=SC2317,SC2086 # called through check; words
@@ -53,6 +53,10 @@ common() {
     both 'clear text' 'EPROTO' '*' 'clear wait' 'recv'
     both 'a record that is too long' 'EPROTO' '*' 'oversized wait' 'recv'
     both 'a wrong version' 'EPROTO' '*' 'wrong-version wait' 'recv'
+    # The error is told once; nothing may take it that does not tell it.
+    both 'clear text behind data' 'x EPROTO' '*' 'data=x clear wait' 'recv recv'
+    both 'a record that is too long behind data' 'x EPROTO' '*' 'data=x oversized wait' 'recv recv'
+    both 'a reset behind data' 'x ECONNRESET' '*' 'hear=1 data=x rst' 'send=y recv recv'
     both 'an unknown type' 'EPROTO' '*' 'type=99 wait' 'recv'
 }
 
@@ -89,6 +93,14 @@ limited() {
         '30*lone-empty=100 data=x close wait' 'limit=1000 recv limit=30000 recv recv shut'
 }
 
+# A KeyUpdate ends one direction only: what the peer sends behind it does not cut off the other one.
+half_over() {
+    head -c 1000000 /dev/zero >/tmp/long
+    check "a KeyUpdate, and a peer that is slow to read" plays "$version $cipher" 'x EKEYEXPIRED' \
+        "1000000 bytes $ended" 'data=x update lone-empty=1500 count wait' \
+        '--poll-first recv put=/tmp/long shut recv sent'
+}
+
 # What a plain read() sees, and that fdial_recv goes on from there.
 plain() {
     check 'read() and a ticket' plays "$version $cipher" 'EIO EIO x 0' "$ended" \
@@ -104,6 +116,7 @@ version=1.3 cipher=TLS_AES_128_GCM_SHA256
 common
 only_13
 limited
+half_over
 plain
 version=1.2 cipher=ECDHE-ECDSA-CHACHA20-POLY1305
 common
