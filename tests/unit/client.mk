@@ -3,6 +3,8 @@ check_PROGRAMS += \
 	tests/unit/test-client-grant \
 	tests/unit/test-client-io \
 	tests/unit/test-client-ktls \
+	tests/unit/test-client-ktls-flood \
+	tests/unit/test-client-ktls-wait \
 	tests/unit/test-client-open \
 	tests/unit/test-client-status
 
@@ -25,6 +27,20 @@ tests_unit_test_client_ktls_SOURCES = tests/unit/test-client-ktls.c \
 	tests/unit/ktls-talks.h
 tests_unit_test_client_ktls_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_test_client_ktls_LDADD = libfdial.la $(CHECK_LIBS)
+
+tests_unit_test_client_ktls_flood_SOURCES = tests/unit/test-client-ktls-flood.c \
+	tests/unit/fake-fd.c tests/unit/fake-fd.h \
+	tests/unit/ktls-drips.h \
+	tests/unit/ktls-talks.h
+tests_unit_test_client_ktls_flood_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_client_ktls_flood_LDADD = libfdial.la $(CHECK_LIBS)
+
+tests_unit_test_client_ktls_wait_SOURCES = tests/unit/test-client-ktls-wait.c \
+	tests/unit/fake-fd.c tests/unit/fake-fd.h \
+	tests/unit/ktls-drips.h \
+	tests/unit/ktls-talks.h
+tests_unit_test_client_ktls_wait_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_test_client_ktls_wait_LDADD = libfdial.la $(CHECK_LIBS)
 
 tests_unit_test_client_open_SOURCES = tests/unit/test-client-open.c tests/unit/fake-daemon.h
 tests_unit_test_client_open_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

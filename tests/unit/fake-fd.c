@@ -68,6 +68,11 @@ void fake_fd_wait(void)
     event_done();
 }
 
+int64_t fake_fd_waited_ms(void)
+{
+    return fake_fd.skew_us / US_PER_MS;
+}
+
 struct receipt {
     struct msghdr *header;
     uint8_t *to;

@@ -75,3 +75,4 @@ void fake_fd_add(struct fake_event event);
 void fake_fd_add_record(int type, const void *bytes, size_t n);
 /* Time passes until there is something. */
 void fake_fd_wait(void);
+int64_t fake_fd_waited_ms(void);
